@@ -1,0 +1,1 @@
+"""What all services share: contracts, engines, the service runner, the operators CLI."""

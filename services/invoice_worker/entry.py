@@ -1,0 +1,33 @@
+"""The invoice worker as the operators' CLI sees it."""
+
+from __future__ import annotations
+
+from services.invoice_worker.topology import SERVICE, TOPOLOGY
+from shared.contracts.invoices import InvoiceIssued, InvoiceJob, InvoiceRendered
+from shared.registry import MessageType, ServiceEntry
+
+ENTRY = ServiceEntry(
+    name=SERVICE,
+    description="Invoice jobs become numbered, legally valid e-invoices, exactly once",
+    topology=TOPOLOGY,
+    messages=(
+        MessageType("invoice-job", "jobs.invoice.<seller>", InvoiceJob, "Command: make an invoice"),
+        MessageType(
+            "invoice-issued", "invoices.issued.<seller>", InvoiceIssued, "Event: an invoice exists"
+        ),
+        MessageType(
+            "invoice-rendered",
+            "invoices.rendered.<seller>",
+            InvoiceRendered,
+            "Event: the documents of an invoice are stored",
+        ),
+    ),
+    try_it=(
+        "nats pub -J jobs.invoice.demo '"
+        '{"order_id": "SO-1001", "buyer": {"name": "Blue GmbH", "country": "DE"}, '
+        '"lines": [{"description": "Consulting", "quantity": "2.5", "unit_price": "80.00"}]}'
+        "'",
+        "nats stream view INVOICES --subject 'invoices.issued.>'",
+        "nats object ls INVOICE_DOCUMENTS",
+    ),
+)

@@ -1,0 +1,162 @@
+"""Connection to the broker: reconnects for ever, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+
+from shared.logs import logger
+from shared.settings import BrokerSettings
+
+_log = logger("broker")
+_RECONNECT_WAIT_SECONDS = 0.5
+_CONNECT_TIMEOUT_SECONDS = 3
+_OUTBOUND_BUFFER_BYTES = 64 * 1024 * 1024
+
+
+class BrokerUnreachableError(Exception):
+    """No server answers under the URL, or none lets us in; says which and what to start."""
+
+
+ReconnectHook = Callable[[], None]
+
+
+class Broker:
+    """An open connection and those who want to know when it was lost and found again."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self.url = without_password(settings.url)
+        self.connected = False
+        self.closed = asyncio.Event()
+        """Set when the connection is gone for good: the server threw us out."""
+        self.last_error = ""
+        self.client: Client = Client()
+        self._hooks: list[ReconnectHook] = []
+
+    def on_reconnect(self, hook: ReconnectHook) -> None:
+        """Call `hook` after every reconnect."""
+        self._hooks.append(hook)
+
+    async def lost(self) -> None:
+        """React to a lost connection."""
+        if self.connected:
+            self.connected = False
+            _log.warning("broker lost", url=self.url)
+
+    async def found(self) -> None:
+        """React to a connection that is back."""
+        self.connected = True
+        _log.info("broker found again", url=self.url)
+        for hook in self._hooks:
+            hook()
+
+    async def gone(self) -> None:
+        """React to a connection that nats-py has given up, as after `-ERR 'Authorization'`."""
+        if self.connected:
+            self.connected = False
+            _log.error("broker closed the connection", url=self.url, error=self.last_error)
+        self.closed.set()
+
+    async def failed(self, error: Exception) -> None:
+        """Log what nats-py reports beside any call."""
+        self.last_error = _describe(error)
+        if self.connected:
+            _log.warning("broker error", url=self.url, error=self.last_error)
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    settings: BrokerSettings, name: str, *, stop: asyncio.Event | None = None
+) -> AsyncIterator[Broker]:
+    """Connect, and close at the end.
+
+    With a `stop` event the first connection is tried until it succeeds or `stop` is set;
+    without one the first failure raises. Once connected, a lost server is looked for as
+    long as the process lives. Raises `BrokerUnreachableError`.
+    """
+    broker = Broker(settings)
+    options = _options(settings, name, broker)
+    while True:
+        try:
+            broker.client = await nats.connect(**options)
+            break
+        except (OSError, TimeoutError, nats.errors.Error) as error:
+            reason = broker.last_error or _describe(error)
+            if stop is None:
+                raise BrokerUnreachableError(_what_to_do(broker.url, reason)) from error
+            _log.warning("broker unreachable", url=broker.url, error=reason)
+        if await _set_within(stop, _RECONNECT_WAIT_SECONDS):
+            raise BrokerUnreachableError(f"stopped while looking for a NATS server at {broker.url}")
+    # nats-py takes the same number for the first connection, where -1 would hide every error.
+    broker.client.options["max_reconnect_attempts"] = -1
+    broker.connected = True
+    try:
+        yield broker
+    finally:
+        broker.connected = False
+        await broker.client.close()
+
+
+def without_password(url: str) -> str:
+    """Return the URL as it may be shown: user and password replaced."""
+    parts = urlsplit(url)
+    if not parts.username and not parts.password:
+        return url
+    host = parts.hostname or ""
+    where = f"{host}:{parts.port}" if parts.port else host
+    return urlunsplit(parts._replace(netloc=f"***@{where}"))
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
+
+
+def _options(settings: BrokerSettings, name: str, broker: Broker) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "servers": settings.url.split(","),
+        "name": name,
+        "max_reconnect_attempts": 1,
+        "reconnect_time_wait": _RECONNECT_WAIT_SECONDS,
+        "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+        "pending_size": _OUTBOUND_BUFFER_BYTES,
+        "disconnected_cb": broker.lost,
+        "reconnected_cb": broker.found,
+        "closed_cb": broker.gone,
+        "error_cb": broker.failed,
+        "allow_reconnect": True,
+    }
+    if settings.creds:
+        options["user_credentials"] = settings.creds
+    if settings.nkey_seed_file:
+        options["nkeys_seed"] = settings.nkey_seed_file
+    if settings.user:
+        options |= {"user": settings.user, "password": settings.password or ""}
+    if settings.tls_ca or settings.tls_cert:
+        context = ssl.create_default_context(cafile=settings.tls_ca)
+        if settings.tls_cert:
+            context.load_cert_chain(Path(settings.tls_cert), settings.tls_key)
+        options["tls"] = context
+    return options
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _what_to_do(url: str, reason: str) -> str:
+    return (
+        f"no NATS server answers at {url} ({reason}). "
+        "Start one with JetStream, for example with `make run` or `nats-server -js`, "
+        "or name another with NATS_URL."
+    )

@@ -1,0 +1,44 @@
+"""Logs: structlog, one canonical line per unit of work, JSON or for the console."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import cast
+
+import structlog
+
+from shared.settings import LogSettings
+
+Logger = structlog.typing.FilteringBoundLogger
+
+
+def configure(settings: LogSettings, **bound: str) -> None:
+    """Set up logging of this process to standard error; `bound` goes into every line."""
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if settings.format == "json":
+        shared += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        shared.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    structlog.configure(
+        processors=shared,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**bound)
+    # nats-py and aiohttp log through the standard library; what matters of it reaches our
+    # own callbacks, the rest would be a second format on the same stream.
+    logging.basicConfig(level=logging.CRITICAL)
+
+
+def logger(name: str) -> Logger:
+    """Return the logger of a module; `name` is the part of the system that speaks."""
+    return cast("Logger", structlog.get_logger(part=name))

@@ -1,0 +1,56 @@
+"""What the operators' CLI knows of a service, and how it finds the services.
+
+Services announce themselves by the entry point group `headrace.services` in `pyproject.toml`,
+so that `shared` imports none of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+from msgspec import Struct
+
+from shared.topology import Topology
+
+ENTRY_POINT_GROUP = "headrace.services"
+
+
+class MessageType(Struct, frozen=True):
+    """One kind of message: its name, where it travels, the struct of its body."""
+
+    name: str
+    subject: str
+    body: type[Struct]
+    description: str
+
+
+class DemoMessage(Struct, frozen=True):
+    """A message of made-up traffic."""
+
+    subject: str
+    body: bytes
+    message_id: str
+
+
+DemoTraffic = Callable[[random.Random, int], DemoMessage]
+"""Makes the n-th message of made-up traffic from a source of randomness."""
+
+
+class ServiceEntry(Struct, frozen=True):
+    """A service as the CLI sees it; `name` is the module under `services`."""
+
+    name: str
+    description: str
+    topology: Topology
+    messages: tuple[MessageType, ...]
+    demo: DemoTraffic | None = None
+    try_it: tuple[str, ...] = ()
+    """Commands for a newcomer, printed by `headrace up` when the service is ready."""
+
+
+def services() -> tuple[ServiceEntry, ...]:
+    """Return every installed service, by name."""
+    found = [point.load() for point in entry_points(group=ENTRY_POINT_GROUP)]
+    return tuple(sorted(found, key=lambda entry: entry.name))

@@ -1,0 +1,165 @@
+"""Streams and durables as typed values: where a reader sees queue or log semantics.
+
+A service declares its part in one file; `provision` makes the server match. Subjects,
+stream names and limits are written nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+NANOSECONDS = 1_000_000_000
+MAX_MESSAGE_BYTES = 1_000_000
+"""A stored message may be this long; the rest of NATS' default 1 MiB is room for the headers
+that a dead letter adds, so that whatever a queue accepts can be parked."""
+
+
+class WorkQueue(Struct, frozen=True):
+    """A stream that hands each message to one worker and forgets it once acked.
+
+    When `max_messages` or `max_bytes` is reached the publisher is refused (err_code 10077).
+    """
+
+    name: str
+    subjects: tuple[str, ...]
+    description: str
+    max_messages: int = -1
+    max_bytes: int = -1
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    duplicate_window_seconds: float = 120
+    schedules: bool = True
+    """Accept `Nats-Schedule` messages: jobs for later and recurring jobs."""
+
+    def config(self) -> dict[str, Any]:
+        """Return the fields of the stream configuration that this declaration decides."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "subjects": list(self.subjects),
+            "retention": "workqueue",
+            "discard": "new",
+            "storage": "file",
+            "max_msgs": self.max_messages,
+            "max_bytes": self.max_bytes,
+            "max_msg_size": self.max_message_bytes,
+            "max_age": 0,
+            "duplicate_window": int(self.duplicate_window_seconds * NANOSECONDS),
+            "allow_msg_schedules": self.schedules,
+            "allow_direct": True,
+        }
+
+
+class Log(Struct, frozen=True):
+    """A stream that keeps its history: many readers, each with a position of its own."""
+
+    name: str
+    subjects: tuple[str, ...]
+    description: str
+    max_age_days: float = 0
+    """0 keeps messages for ever; `STREAM_MAX_AGE_DAYS` overrides where `keep` is false."""
+    keep: bool = False
+    """Never let age delete from this log, whatever the deployment sets."""
+    latest_only: bool = False
+    """Keep one message a subject: a table rather than a history."""
+    atomic: bool = False
+    """Take atomic batches and records that replace their predecessor."""
+    max_message_bytes: int = -1
+    duplicate_window_seconds: float = 120
+
+    def config(self) -> dict[str, Any]:
+        """Return the fields of the stream configuration that this declaration decides."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "subjects": list(self.subjects),
+            "retention": "limits",
+            "discard": "old",
+            "storage": "file",
+            "max_age": int(self.max_age_days * 86_400 * NANOSECONDS),
+            "max_msg_size": self.max_message_bytes,
+            "max_msgs_per_subject": 1 if self.latest_only else -1,
+            "duplicate_window": int(self.duplicate_window_seconds * NANOSECONDS),
+            "allow_atomic": self.atomic,
+            "allow_rollup_hdrs": self.atomic,
+            "allow_direct": True,
+        }
+
+
+class Durable(Struct, frozen=True):
+    """A named cursor on a stream, shared by the workers that compete for its messages."""
+
+    stream: str
+    name: str
+    description: str
+    filter_subject: str
+    ack_wait_seconds: float = 30
+    max_ack_pending: int = 10_000
+
+    def config(self) -> dict[str, Any]:
+        """Return the fields of the consumer configuration that this declaration decides.
+
+        `max_deliver` is unlimited: workers count attempts and park what fails
+        (see docs/decisions), so no message is ever stranded in the stream.
+        """
+        return {
+            "durable_name": self.name,
+            "description": self.description,
+            "filter_subject": self.filter_subject,
+            "deliver_policy": "all",
+            "ack_policy": "explicit",
+            "ack_wait": int(self.ack_wait_seconds * NANOSECONDS),
+            "max_ack_pending": self.max_ack_pending,
+            "max_deliver": -1,
+            "max_waiting": 512,
+        }
+
+
+class ObjectBucket(Struct, frozen=True):
+    """An object store bucket."""
+
+    name: str
+    description: str
+
+    def config(self) -> dict[str, Any]:
+        """Return the stream configuration behind the bucket (ADR-20)."""
+        return {
+            "name": f"OBJ_{self.name}",
+            "description": self.description,
+            "subjects": [f"$O.{self.name}.C.>", f"$O.{self.name}.M.>"],
+            "retention": "limits",
+            "discard": "new",
+            "storage": "file",
+            "max_age": 0,
+            "allow_rollup_hdrs": True,
+            "allow_direct": True,
+        }
+
+
+Stream = WorkQueue | Log | ObjectBucket
+
+
+class Topology(Struct, frozen=True):
+    """All that one service needs on the server."""
+
+    streams: tuple[Stream, ...]
+    durables: tuple[Durable, ...] = ()
+
+
+DEAD_LETTERS = Log(
+    name="DEAD_LETTERS",
+    subjects=("dead.>",),
+    description="Messages set aside, with reason and origin: dead.<service>.<reason>",
+    max_age_days=90,
+    duplicate_window_seconds=600,
+)
+
+ATTEMPTS = Log(
+    name="ATTEMPTS",
+    subjects=("attempts.*.*.*",),
+    description="How often a job was tried: attempts.<stream>.<durable>.<sequence>",
+    max_age_days=14,
+    keep=True,
+    latest_only=True,
+)
