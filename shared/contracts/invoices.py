@@ -3,40 +3,52 @@
 Money and quantities are decimal and travel as JSON strings; a publisher may also write
 numbers. Amounts carry the decimals of the invoice's currency. Dates are ISO 8601
 calendar dates. Business terms (BT-n, BG-n) are those of EN 16931-1.
+
+The lengths given here hold for what arrives; they are checked while decoding. Whatever
+else a job must obey is checked by the domain of the invoice worker.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 InvoiceType = Literal["invoice", "credit_note"]
 VatCategory = Literal["S", "Z", "E", "AE", "K", "G", "O"]
+
+Code = Annotated[str, Meta(max_length=40)]
+"""A code or number with a form of its own: country, currency, unit, VAT id, IBAN, BIC."""
+Words = Annotated[str, Meta(max_length=200)]
+"""One line of text: a name, a street, a reference."""
+Sentence = Annotated[str, Meta(max_length=1_000)]
+"""One longer line of text, such as what was sold."""
+Paragraphs = Annotated[str, Meta(max_length=5_000)]
+"""Text that may hold line breaks."""
 
 
 class Buyer(Struct, frozen=True, omit_defaults=True):
     """Who receives the invoice (BG-7)."""
 
-    name: str
-    country: str
-    street: str | None = None
-    postal_code: str | None = None
-    city: str | None = None
-    vat_id: str | None = None
-    email: str | None = None
-    reference: str | None = None
+    name: Words
+    country: Code
+    street: Words | None = None
+    postal_code: Code | None = None
+    city: Words | None = None
+    vat_id: Code | None = None
+    email: Words | None = None
+    reference: Words | None = None
 
 
 class JobLine(Struct, frozen=True, omit_defaults=True):
     """One line as ordered (BG-25); `vat_rate` and `discount_percent` are percentages."""
 
-    description: str
+    description: Sentence
     quantity: Decimal
     unit_price: Decimal
-    unit: str = "C62"
+    unit: Code = "C62"
     vat_category: VatCategory = "S"
     vat_rate: Decimal | None = None
     discount_percent: Decimal | None = None
@@ -49,36 +61,39 @@ class JobAdjustment(Struct, frozen=True, omit_defaults=True):
     rate) and `amount`.
     """
 
-    reason: str
+    reason: Words
     percent: Decimal | None = None
     amount: Decimal | None = None
     vat_category: VatCategory = "S"
     vat_rate: Decimal | None = None
 
 
+Adjustments = Annotated[tuple[JobAdjustment, ...], Meta(max_length=100)]
+
+
 class Payment(Struct, frozen=True, omit_defaults=True):
     """How to pay: credit transfer account (BT-84, BT-86) and terms (BT-20)."""
 
-    iban: str | None = None
-    bic: str | None = None
-    terms: str | None = None
+    iban: Code | None = None
+    bic: Code | None = None
+    terms: Paragraphs | None = None
 
 
 class InvoiceJob(Struct, frozen=True, omit_defaults=True):
     """Command: make an invoice. Published to `jobs.invoice.<seller>`."""
 
-    order_id: str
+    order_id: Words
     buyer: Buyer
-    lines: tuple[JobLine, ...]
+    lines: Annotated[tuple[JobLine, ...], Meta(min_length=1, max_length=1_000)]
     type: InvoiceType = "invoice"
     issue_date: dt.date | None = None
     due_date: dt.date | None = None
-    currency: str | None = None
-    allowances: tuple[JobAdjustment, ...] = ()
-    charges: tuple[JobAdjustment, ...] = ()
+    currency: Code | None = None
+    allowances: Adjustments = ()
+    charges: Adjustments = ()
     payment: Payment | None = None
-    preceding_invoice: str | None = None
-    note: str | None = None
+    preceding_invoice: Words | None = None
+    note: Paragraphs | None = None
 
 
 class Supplier(Struct, frozen=True, omit_defaults=True):
@@ -155,7 +170,12 @@ class JobOrigin(Struct, frozen=True):
 
 
 class InvoiceIssued(Struct, frozen=True, omit_defaults=True):
-    """Event: an invoice exists. On `invoices.issued.<seller>`; all its documents follow from it."""
+    """Event: an invoice exists. On `invoices.issued.<seller>`; all its documents follow from it.
+
+    Amounts carry the decimals of `currency`. `delivery_date` (BT-72) and `delivery_country`
+    (BT-80) are set where VAT law asks for them: intra-community supply. A category O row
+    has rate 0, and an invoice with such rows names no VAT id (BR-O-02).
+    """
 
     number: str
     seller: str
@@ -171,6 +191,8 @@ class InvoiceIssued(Struct, frozen=True, omit_defaults=True):
     job: JobOrigin
     issued_at: dt.datetime
     due_date: dt.date | None = None
+    delivery_date: dt.date | None = None
+    delivery_country: str | None = None
     allowances: tuple[IssuedAdjustment, ...] = ()
     charges: tuple[IssuedAdjustment, ...] = ()
     payment: Payment | None = None
