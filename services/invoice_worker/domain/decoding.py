@@ -1,0 +1,91 @@
+"""JSON bytes to a struct, and msgspec's errors in the words of the job's author."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeVar, get_args
+
+import msgspec
+
+from services.invoice_worker.domain.duplicates import duplicate_key
+from services.invoice_worker.domain.refusal import Refusal, invalid
+from shared.contracts.invoices import InvoiceType, VatCategory
+
+T = TypeVar("T")
+
+_AT: Final = re.compile(r"(?P<words>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_MISSING: Final = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
+_EXPECTED: Final = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`")
+_LENGTH: Final = re.compile(
+    r"Expected `(?P<kind>str|array)` of length (?P<sign>[<>])= (?P<limit>\d+)"
+)
+_CHOICES: Final = {"type": get_args(InvoiceType), "vat_category": get_args(VatCategory)}
+_KINDS: Final = {
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "decimal": "a decimal number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "an array",
+    "null": "null",
+    "date": "a date, such as 2026-11-23",
+}
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode a body; raises `Refusal` with the path of the field at fault."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Refusal("malformed", f"body: is not UTF-8 (byte {error.start})") from None
+    try:
+        decoded = decoder.decode(text)
+        twice = duplicate_key(text)
+    except msgspec.ValidationError as error:
+        _refuse_malformed(text)
+        raise _translated(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise Refusal("malformed", f"body: {error}") from None
+    except RecursionError:
+        raise Refusal("malformed", "body: is nested too deeply") from None
+    except ValueError as error:
+        raise Refusal("malformed", f"body: {error}") from None
+    if twice is not None:
+        raise invalid(twice, "is given twice")
+    return decoded
+
+
+def _refuse_malformed(text: str) -> None:
+    """Refuse text whose JSON is broken somewhere behind the fault that was found first."""
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        raise Refusal("malformed", f"body: {error}") from None
+    except RecursionError:
+        raise Refusal("malformed", "body: is nested too deeply") from None
+
+
+def _translated(error: str) -> Refusal:
+    found = _AT.fullmatch(error)
+    words, path = (found["words"], found["path"]) if found else (error, None)
+    if missing := _MISSING.fullmatch(words):
+        return invalid(f"{path}.{missing['field']}" if path else missing["field"], "is missing")
+    return invalid(path or "body", _plain(words, path or ""))
+
+
+def _plain(words: str, path: str) -> str:
+    if expected := _EXPECTED.fullmatch(words):
+        wanted = " or ".join(_KINDS.get(kind, kind) for kind in expected["wanted"].split(" | "))
+        return f"must be {wanted}, not {_KINDS.get(expected['got'], expected['got'])}"
+    if length := _LENGTH.fullmatch(words):
+        bound = "at most" if length["sign"] == "<" else "at least"
+        things = "characters" if length["kind"] == "str" else "entries"
+        return f"must have {bound} {length['limit']} {things}"
+    if words.startswith("Invalid enum value"):
+        return f"must be one of {', '.join(_CHOICES[path.rpartition('.')[2]])}"
+    if words.startswith("Invalid decimal"):
+        return "must be a decimal number"
+    if words.startswith("Invalid RFC3339"):
+        return "must be a date, such as 2026-11-23"
+    return words
