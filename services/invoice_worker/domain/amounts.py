@@ -154,8 +154,8 @@ class _Computation:
             rate=group.rate,
             base=base,
             amount=self._rounded(base * group.rate * _PERCENT),
-            exemption_code=exemption and exemption.code,
-            exemption_reason=exemption and exemption.reason,
+            exemption_code=exemption.code,
+            exemption_reason=exemption.reason,
         )
 
     def _totals(

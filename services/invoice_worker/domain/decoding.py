@@ -75,15 +75,16 @@ def _translated(error: str) -> Refusal:
 
 
 def _plain(words: str, path: str) -> str:
+    choices = _CHOICES.get(path.rpartition(".")[2])
+    if choices:
+        return f"must be one of {', '.join(choices)}"
     if expected := _EXPECTED.fullmatch(words):
-        wanted = " or ".join(_KINDS.get(kind, kind) for kind in expected["wanted"].split(" | "))
-        return f"must be {wanted}, not {_KINDS.get(expected['got'], expected['got'])}"
+        wanted, got = expected["wanted"].removesuffix(" | null"), expected["got"]
+        return f"must be {_KINDS.get(wanted, wanted)}, not {_KINDS.get(got, got)}"
     if length := _LENGTH.fullmatch(words):
         bound = "at most" if length["sign"] == "<" else "at least"
         things = "characters" if length["kind"] == "str" else "entries"
         return f"must have {bound} {length['limit']} {things}"
-    if words.startswith("Invalid enum value"):
-        return f"must be one of {', '.join(_CHOICES[path.rpartition('.')[2]])}"
     if words.startswith("Invalid decimal"):
         return "must be a decimal number"
     if words.startswith("Invalid RFC3339"):

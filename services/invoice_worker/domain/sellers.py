@@ -171,6 +171,6 @@ def _refuse_shared_prefix(path: Path, profiles: dict[str, SellerProfile]) -> Non
         other = owners.setdefault(profile.prefix, name)
         if other != name:
             raise SellersError(
-                f"{path}: profile '{name}': prefix: '{profile.prefix}' is already that of '{other}',"
+                f"{path}: profile '{name}': prefix: '{profile.prefix}' is that of '{other}' too,"
                 " two sellers must not give the same invoice numbers"
             )

@@ -6,7 +6,6 @@ import re
 
 from services.invoice_worker.domain.refusal import invalid
 
-_BLANK = " \t\r\n\u00a0"
 # Control characters and noncharacters cannot stand in XML; marks and overrides of direction
 # make a reader see another text (or amount) than the one that was signed off.
 _CONTROL = "\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufff9-\ufffb"
@@ -20,7 +19,7 @@ _DIRECTIONS = re.compile(f"[{_DIRECTION}]")
 
 def line(path: str, text: str) -> str:
     """Return one line of text, trimmed; refuse an empty one and characters that deceive."""
-    trimmed = text.strip(_BLANK)
+    trimmed = text.strip()
     if not trimmed:
         raise invalid(path, "must not be empty")
     # isprintable() is the quick answer for nearly all text, the pattern the exact one.
@@ -31,7 +30,7 @@ def line(path: str, text: str) -> str:
 
 def optional_line(path: str, text: str | None) -> str | None:
     """Return as `line` does, and None for what is missing or blank."""
-    if text is None or not text.strip(_BLANK):
+    if text is None or not text.strip():
         return None
     return line(path, text)
 
@@ -40,7 +39,7 @@ def optional_paragraphs(path: str, text: str | None) -> str | None:
     r"""Return text of several lines, which `\n` divides, trimmed; None where blank."""
     if text is None:
         return None
-    trimmed = text.replace("\r\n", "\n").strip(_BLANK)
+    trimmed = text.replace("\r\n", "\n").strip()
     if not trimmed.isprintable():
         _refuse_hostile(path, trimmed.replace("\n", ""))
     return trimmed or None

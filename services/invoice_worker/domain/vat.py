@@ -31,9 +31,10 @@ class Exemption(Struct, frozen=True):
     """Why no VAT is charged: VATEX code (BT-121) and words (BT-120)."""
 
     code: str | None
-    reason: str
+    reason: str | None
 
 
+_TAXED: Final = Exemption(None, None)
 _EXEMPTIONS: Final[dict[VatCategory, Exemption]] = {
     "AE": Exemption("VATEX-EU-AE", "Reverse charge"),
     "K": Exemption("VATEX-EU-IC", "Intra-community supply"),
@@ -63,11 +64,11 @@ def group_of(category: VatCategory, rate: Decimal | None, profile: SellerProfile
     return Group(category, ZERO)
 
 
-def exemption_of(category: VatCategory, profile: SellerProfile) -> Exemption | None:
-    """Return the reason that the breakdown must give, None in categories S and Z."""
+def exemption_of(category: VatCategory, profile: SellerProfile) -> Exemption:
+    """Return the reason that the breakdown must give; S and Z must give none (BR-S-10, BR-Z-10)."""
     if category == "E":
         return Exemption(None, profile.exemption_reason)
-    return _EXEMPTIONS.get(category)
+    return _EXEMPTIONS.get(category, _TAXED)
 
 
 def refuse_unmet(uses: dict[Group, str], profile: SellerProfile, buyer: Buyer) -> None:
