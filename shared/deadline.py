@@ -17,6 +17,10 @@ class Deadline:
         if self._end is None:
             self._end = time.monotonic() + self.seconds
 
+    def expire(self) -> None:
+        """End it now."""
+        self._end = time.monotonic()
+
     def remaining(self) -> float:
         """Return the seconds left, at least 0."""
         if self._end is None:

@@ -198,5 +198,5 @@ def _normal(name: str, value: object) -> object:
     if name in _ZERO_MEANS_UNLIMITED and value in {None, 0, -1}:
         return -1
     if isinstance(value, list):
-        return sorted(value, key=str)
+        return sorted(value, key=str) or None
     return value or None

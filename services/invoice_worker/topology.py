@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from shared.topology import ATTEMPTS, DEAD_LETTERS, Durable, Log, ObjectBucket, Topology, WorkQueue
+from shared.topology import (
+    ATTEMPTS,
+    DEAD_LETTERS,
+    Durable,
+    Log,
+    ObjectBucket,
+    Schedules,
+    Topology,
+    WorkQueue,
+)
 
 SERVICE = "invoice_worker"
 
+INVOICE_SCHEDULES = Schedules(
+    name="INVOICE_SCHEDULES",
+    waiting="schedules.invoice.>",
+    due="scheduled.invoice.*",
+    target="jobs.invoice.{{wildcard(1)}}",
+    description="Invoice jobs for later: schedules.invoice.<any>, target scheduled.invoice.<seller>",
+)
+
 INVOICE_JOBS = WorkQueue(
     name="INVOICE_JOBS",
-    subjects=("jobs.invoice.>", "schedules.invoice.>"),
+    subjects=("jobs.invoice.>",),
     description="Invoice jobs: jobs.invoice.<seller>; each goes to one worker, gone once acked",
     max_messages=1_000_000,
+    schedules=INVOICE_SCHEDULES,
 )
 
 INVOICES = Log(
@@ -42,6 +60,6 @@ RENDER = Durable(
 )
 
 TOPOLOGY = Topology(
-    streams=(INVOICE_JOBS, INVOICES, INVOICE_DOCUMENTS, DEAD_LETTERS, ATTEMPTS),
+    streams=(INVOICE_SCHEDULES, INVOICE_JOBS, INVOICES, INVOICE_DOCUMENTS, DEAD_LETTERS, ATTEMPTS),
     durables=(ISSUE, RENDER),
 )

@@ -1,0 +1,52 @@
+"""HTTP for those who watch: `/healthz`, `/readyz`, `/metrics` on one port."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from shared.logs import logger
+
+_log = logger("http")
+
+NotReady = Callable[[], list[str]]
+"""Returns what is not ready, in words; empty when all is."""
+
+
+@contextlib.asynccontextmanager
+async def served(
+    port: int, registry: CollectorRegistry, not_ready: NotReady
+) -> AsyncIterator[None]:
+    """Serve while the context is open; port 0 serves nothing. Raises `OSError` (port in use)."""
+    if port == 0:
+        yield
+        return
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        missing = not_ready()
+        return web.Response(text="".join(f"{m}\n" for m in missing) or "ready\n",
+                            status=503 if missing else 200)  # fmt: skip
+
+    async def metrics(_: web.Request) -> web.Response:
+        headers = {"Content-Type": CONTENT_TYPE_LATEST}
+        return web.Response(body=generate_latest(registry), headers=headers)
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, port=port).start()
+        _log.info("http serving", port=port)
+        yield
+    finally:
+        await runner.cleanup()

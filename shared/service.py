@@ -1,0 +1,178 @@
+"""Run a service: settings, signals, broker, topology, health, units, one deadline, exit code.
+
+A service's `__main__` says what it is made of; this file says how any service lives:
+
+    start -> connect (for ever) -> provision -> run units -> SIGTERM -> soft stop -> exit 0
+
+Exit codes: 0 stopped as asked; 1 failed; 2 settings are wrong; 3 the server holds a topology
+that cannot become ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
+
+import nats.errors
+import uvloop
+from msgspec import Struct
+
+from shared import logs, settings
+from shared.broker import Broker, BrokerUnreachableError, connected
+from shared.deadline import Deadline
+from shared.discovery import announced
+from shared.health import served
+from shared.jetstream import JetStreamError
+from shared.logs import logger
+from shared.metrics import registry_of
+from shared.provision import ProvisionRefusedError, provision
+from shared.registry import ServiceEntry
+from shared.settings import BrokerSettings, HttpSettings, LogSettings, SettingsError, StreamSettings
+
+_log = logger("service")
+
+_PROVISION_RETRY_SECONDS = 0.5
+
+
+class Unit(Protocol):
+    """A part of a service that runs until the service stops."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it does its work at this moment."""
+
+    async def run(self, stop: asyncio.Event, deadline: Deadline) -> None:
+        """Work until `stop` is set; then end before the deadline."""
+
+
+class Parts(Struct, frozen=True):
+    """What a service is made of once it is connected."""
+
+    units: dict[str, Unit]
+    collectors: Sequence[Any] = ()
+    """Collectors of prometheus_client."""
+    status: Callable[[], dict[str, object]] = dict
+
+
+class Runtime(Struct, frozen=True):
+    """The settings that every service has."""
+
+    broker: BrokerSettings
+    log: LogSettings
+    http: HttpSettings
+    streams: StreamSettings
+    stop_deadline_seconds: float
+
+
+Build = Callable[[Broker, Callable[[], Any]], AbstractAsyncContextManager[Parts]]
+"""Makes the parts from the broker and an awaitable that provisions again."""
+
+Settings = TypeVar("Settings", bound=Struct)
+
+
+def load_settings(cls: type[Settings]) -> Settings:
+    """Read the settings, or end the process with their faults on standard error."""
+    try:
+        return settings.load(cls)
+    except SettingsError as error:
+        sys.stderr.write(f"settings: {error}\n")
+        sys.exit(2)
+
+
+def serve(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:
+    """Run the service until it is told to stop; return the exit code."""
+    logs.configure(runtime.log, service=entry.name)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_guarded(entry, runtime, build))
+
+
+async def _guarded(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:
+    stop = asyncio.Event()
+    deadline = Deadline(runtime.stop_deadline_seconds)
+    _listen_to_signals(stop, deadline)
+    try:
+        async with connected(runtime.broker, entry.name, stop=stop) as broker:
+            await _run(entry, runtime, build, broker=broker, stop=stop, deadline=deadline)
+    except ProvisionRefusedError as error:
+        _log.error("topology refused", differences=str(error).splitlines())
+        return 3
+    except BrokerUnreachableError as error:
+        _log.warning("never connected", error=str(error))
+        return 0 if stop.is_set() else 1
+    except Exception:  # noqa: BLE001 - the last place: said with its trace, exit code 1, restarted from outside
+        _log.error("service failed", exc_info=True)
+        return 1
+    _log.info("service stopped")
+    return 0
+
+
+async def _run(
+    entry: ServiceEntry,
+    runtime: Runtime,
+    build: Build,
+    *,
+    broker: Broker,
+    stop: asyncio.Event,
+    deadline: Deadline,
+) -> None:
+    async def provision_again() -> None:
+        await provision(broker.client, entry.topology, runtime.streams)
+
+    _log.info("broker connected", url=broker.url)
+    await _provision_for_ever(provision_again, stop)
+    if stop.is_set():
+        return
+    async with build(broker, provision_again) as parts:
+
+        def not_ready() -> list[str]:
+            return [f"{name}: not ready" for name, unit in parts.units.items() if not unit.ready]
+
+        async with (
+            served(runtime.http.port, registry_of(parts.collectors), not_ready),
+            announced(broker.client, entry.name, entry.description, parts.status),
+            asyncio.TaskGroup() as group,
+        ):
+            watch = group.create_task(_fail_when_closed(broker))
+            units = [
+                group.create_task(unit.run(stop, deadline), name=name)
+                for name, unit in parts.units.items()
+            ]
+            _log.info("service started", units=list(parts.units))
+            await stop.wait()
+            deadline.start()
+            _log.info("soft stop", deadline_seconds=deadline.seconds)
+            await asyncio.wait(units)
+            watch.cancel()
+
+
+async def _provision_for_ever(attempt: Callable[[], Any], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await attempt()
+        except (JetStreamError, nats.errors.Error, TimeoutError) as error:
+            _log.warning("provision failed, trying again", error=str(error) or repr(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _PROVISION_RETRY_SECONDS)
+        else:
+            return
+
+
+async def _fail_when_closed(broker: Broker) -> None:
+    await broker.closed.wait()
+    raise BrokerUnreachableError(f"{broker.url} closed the connection: {broker.last_error}")
+
+
+def _listen_to_signals(stop: asyncio.Event, deadline: Deadline) -> None:
+    def on_signal() -> None:
+        if stop.is_set():  # asked a second time: finish nothing more
+            deadline.expire()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
