@@ -57,7 +57,7 @@ class Selection(Struct, frozen=True):
     """Which dead letters; a field that is None or empty asks for nothing.
 
     `subject` is the original one and may hold the wildcards `*` and `>`. `since` compares
-    with the time of parking. `sequences` are those in DEAD_LETTERS.
+    with the time of parking. `sequences` and `up_to`, the greatest, are those in DEAD_LETTERS.
     """
 
     service: str | None = None
@@ -66,6 +66,7 @@ class Selection(Struct, frozen=True):
     subject: str | None = None
     since: dt.datetime | None = None
     sequences: tuple[int, ...] = ()
+    up_to: int | None = None
     limit: int | None = None
 
     def takes(self, letter: DeadLetter) -> bool:
@@ -75,6 +76,7 @@ class Selection(Struct, frozen=True):
             and self.reason in {None, letter.reason}
             and self.stream in {None, letter.origin_stream}
             and (self.subject is None or subject_matches(self.subject, letter.origin_subject))
+            and (self.up_to is None or letter.sequence <= self.up_to)
             and (self.since is None or letter.parked_at >= self.since)
         )
 
@@ -88,6 +90,8 @@ async def read(
     headers only. Raises `DeadLettersMissingError`, `JetStreamError`, nats-py's errors.
     """
     last_sequence = await _last_sequence(client)
+    if selection.up_to is not None:
+        last_sequence = min(last_sequence, selection.up_to)
     stored = (
         _read_each(client, selection.sequences)
         if selection.sequences

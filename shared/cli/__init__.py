@@ -1,0 +1,1 @@
+"""`headrace`, the operators' CLI: what the `nats` CLI cannot do."""

@@ -1,0 +1,33 @@
+"""The commands of `headrace`, listed; each has a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from shared.cli import dead, demo, provision, schema, terminal, up
+
+app = typer.Typer(
+    name="headrace",
+    help="Run and operate the services. The server is the one that NATS_URL names.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command()(up.up)
+app.command()(demo.demo)
+app.command()(provision.provision)
+app.command()(schema.schema)
+app.add_typer(dead.app, name="dead")
+
+
+def main() -> None:
+    """Run the command that the command line names."""
+    try:
+        app()
+    except BrokenPipeError:
+        terminal.silence_closed_pipe()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Keeps child processes alive: restarts with backoff, prefixed output, an end in good order."""
