@@ -6,14 +6,18 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 _PAUSE_SECONDS = 0.02
 
 Fact = TypeVar("Fact")
 
 
-async def eventually(predicate: Callable[[], Fact | Awaitable[Fact]], seconds: float = 10) -> Fact:
+@overload
+async def eventually(predicate: Callable[[], Awaitable[Fact]], seconds: float = ...) -> Fact: ...
+@overload
+async def eventually(predicate: Callable[[], Fact], seconds: float = ...) -> Fact: ...
+async def eventually(predicate: Callable[[], Any], seconds: float = 10) -> Any:
     """Call `predicate`, plain or async, until what it gives is true; return that.
 
     Raises `AssertionError` with the last value after `seconds`. An exception of the
@@ -22,7 +26,7 @@ async def eventually(predicate: Callable[[], Fact | Awaitable[Fact]], seconds: f
     end = time.monotonic() + seconds
     while True:
         value = predicate()
-        fact: Fact = await value if inspect.isawaitable(value) else value
+        fact = await value if inspect.isawaitable(value) else value
         if fact:
             return fact
         if time.monotonic() > end:

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from shared import jetstream
 from shared.broker import Broker, connected
-from shared.deadline import Deadline
 from shared.dead_letters import DeadLetter, Selection, read
+from shared.deadline import Deadline
 from shared.provision import provision
 from shared.settings import BrokerSettings, StreamSettings
 from shared.topology import ATTEMPTS, DEAD_LETTERS, Durable, Topology, WorkQueue

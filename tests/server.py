@@ -93,7 +93,7 @@ class Server:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  a test server must not outlive pytest
+            preexec_fn=die_with_parent,  # noqa: PLW1509  a test server must not outlive pytest
         )
         self._reader = threading.Thread(target=self._read_log, args=(process,), daemon=True)
         self._reader.start()
@@ -140,7 +140,7 @@ class Server:
             process.stderr.close()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent dies, however that dies."""
     if sys.platform == "linux":
         set_parent_death_signal = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
@@ -57,6 +58,7 @@ async def attempt(  # noqa: PLR0911 - one return a way that an attempt can end
         return DeadLetter(error.reason, str(error))
     except Exception as error:  # noqa: BLE001 - a decoder is pure: what it cannot read once it never can
         return DeadLetter("malformed", describe(error))
+    slot.started = time.monotonic()
     slot.interruptible = True
     try:
         outcome = await handler(Delivery(held, body))

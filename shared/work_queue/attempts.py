@@ -17,8 +17,8 @@ On delivery number d:
 
 The last two are suspects: they may have killed a worker. The first kind of suspicion falls on
 all that the dead worker held, the second on the few that were under way together at a second
-death. Suspects run in narrow lanes apart from the rest, the twice suspected one at a time, so
-that a job which kills its worker soon does so alone.
+death. Suspects run in narrow lanes apart from the rest, the twice suspected one at a time and
+beside no other suspect, so that a job which kills its worker soon does so alone.
 """
 
 from __future__ import annotations

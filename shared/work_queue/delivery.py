@@ -27,7 +27,6 @@ class Held:
         "progress_at",
         "sequence",
         "stream",
-        "suspect",
     )
 
     def __init__(self, message: Msg, now: float) -> None:
@@ -43,7 +42,6 @@ class Held:
         self.progress_at = now
         """When the server last heard that we work on it, on our monotonic clock."""
         self.attempt = 1
-        self.suspect = False
         self.counts = True
         """Whether it takes up some of the worker's capacity."""
 

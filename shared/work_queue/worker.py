@@ -9,6 +9,7 @@ what is still ours and cuts off what takes too long.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -74,8 +75,9 @@ class Worker(Generic[T]):
         )
         self._fresh = Lane(policy.concurrency, self._work)
         self._triage = Lane(_TRIAGE_WIDTH, self._sort)
-        self._suspects = Lane(min(_SUSPECT_WIDTH, policy.concurrency), self._work)
-        self._quarantine = Lane(1, self._work)
+        self._suspects = Lane(_SUSPECT_WIDTH, self._work_beside_suspects)
+        self._quarantine = Lane(1, self._work_alone)
+        self._company = asyncio.Semaphore(_SUSPECT_WIDTH)
         self._lanes = (self._triage, self._fresh, self._suspects, self._quarantine)
 
     @property
@@ -129,7 +131,6 @@ class Worker(Generic[T]):
         elif history.suspicion == "none":
             self._fresh.put(held)
         else:
-            held.suspect = True
             held.counts = False  # suspects wait in line; the rest must not wait for them
             self._pull.release()
             (self._suspects if history.suspicion == "once" else self._quarantine).put(held)
@@ -140,14 +141,30 @@ class Worker(Generic[T]):
             self.stats.count("stale")
             self._let_go(held)
             return
-        if held.suspect:
-            try:
-                await self._attempts.open(held, held.attempt)
-            except BROKER_ERRORS as error:
-                _log.warning("attempts unwritable", sequence=held.sequence, error=str(error))
-                await self._finisher.give_back(held, delay_seconds=_GIVE_BACK_SECONDS)
-                self._let_go(held)
-                return
+        await self._try(held, slot)
+        self._let_go(held)
+
+    async def _work_beside_suspects(self, held: Held, slot: Slot) -> None:
+        async with self._company:
+            await self._work_on_suspect(held, slot)
+
+    async def _work_alone(self, held: Held, slot: Slot) -> None:
+        async with contextlib.AsyncExitStack() as all_places:
+            for _ in range(_SUSPECT_WIDTH):
+                await all_places.enter_async_context(self._company)
+            await self._work_on_suspect(held, slot)
+
+    async def _work_on_suspect(self, held: Held, slot: Slot) -> None:
+        try:
+            await self._attempts.open(held, held.attempt)
+        except BROKER_ERRORS as error:
+            _log.warning("attempts unwritable", sequence=held.sequence, error=str(error))
+            await self._finisher.give_back(held, delay_seconds=_GIVE_BACK_SECONDS)
+        else:
+            await self._try(held, slot)
+        self._let_go(held)
+
+    async def _try(self, held: Held, slot: Slot) -> None:
         outcome = await attempt(held, slot, self._decode, self._handler)
         if isinstance(outcome, Interrupted):
             self.stats.count("interrupted")
@@ -155,7 +172,6 @@ class Worker(Generic[T]):
         else:
             seconds = time.monotonic() - slot.started
             await self._finisher.finish(held, outcome, attempts=held.attempt, seconds=seconds)
-        self._let_go(held)
 
     def _let_go(self, held: Held) -> None:
         self._held.discard(held)
