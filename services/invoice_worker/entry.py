@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.invoice_worker.demo import make_job
 from services.invoice_worker.topology import SERVICE, TOPOLOGY
 from shared.contracts.invoices import InvoiceIssued, InvoiceJob, InvoiceRendered
 from shared.registry import MessageType, ServiceEntry
@@ -22,6 +23,7 @@ ENTRY = ServiceEntry(
             "Event: the documents of an invoice are stored",
         ),
     ),
+    demo=make_job,
     try_it=(
         "nats pub -J jobs.invoice.demo '"
         '{"order_id": "SO-1001", "buyer": {"name": "Blue GmbH", "country": "DE"}, '
