@@ -2,23 +2,68 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PYTHON ?= python3
+STAMP := $(VENV)/.installed
+
+# make demo: traffic; further options of `headrace demo` by hand
+RATE ?= 50
+SECONDS ?= 20
+# make test: what to hand to pytest
+ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock
+.PHONY: help install run demo test unit integration acceptance check format bench lock clean
 
 help:  ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run PORT=4333               the embedded server on another port"
+	@echo "  NATS_URL=nats://host make run    a server that is there already"
+	@echo "  make demo RATE=200 SECONDS=60    more traffic"
 
-install: $(VENV)/.installed  ## make .venv with all that running and testing need
+install: $(STAMP)  ## make .venv with all that running and testing need
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "headrace needs Python 3.11 or newer; name one with: make install PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock:  ## resolve the dependencies again into requirements.lock
-	$(PY) -m pip install --quiet uv
+run: install  ## start a NATS server and all services; Ctrl-C stops them
+	@exec $(VENV)/bin/headrace up
+
+demo: install  ## publish realistic traffic to the running services
+	@exec $(VENV)/bin/headrace demo --rate $(RATE) --seconds $(SECONDS)
+
+test: install  ## all tests; ARGS='-k redrive' chooses; skipped ones are named with the reason
+	$(PY) -m pytest tests/unit tests/integration tests/acceptance $(ARGS)
+
+unit: install  ## the pure tests, in seconds
+	$(PY) -m pytest tests/unit $(ARGS)
+
+integration: install  ## the tests on one real server
+	$(PY) -m pytest tests/integration $(ARGS)
+
+acceptance: install  ## the tests with real processes and signals
+	$(PY) -m pytest tests/acceptance $(ARGS)
+
+check: install  ## ruff, mypy --strict, import-linter
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: install  ## let ruff format and mend
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
+
+bench: install  ## measure; tests/bench, each script prints its ratios
+	$(PY) -m tests.bench
+
+lock: install  ## resolve the dependencies again into requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check uv
 	$(VENV)/bin/uv pip compile pyproject.toml --group dev --extra invoice-worker --extra embedded-server \
 	  --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet -o requirements.lock
+
+clean:  ## remove .venv, caches and the embedded server's data
+	rm -rf $(VENV) .headrace .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
