@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
 import nats
 import pytest
@@ -30,6 +31,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 async def client(server: Server) -> AsyncIterator[Client]:
     """A connection to the shared server."""
     connection = await nats.connect(server.url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own, for fixed names, full queues and kills."""
+    with Server(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def own_client(own_server: Server) -> AsyncIterator[Client]:
+    """A connection to the test's own server."""
+    connection = await nats.connect(own_server.url)
     yield connection
     await connection.close()
 
