@@ -13,6 +13,8 @@ from pathlib import Path
 
 FONTS = Path(__file__).parent / "fonts"
 _MAIN = "NotoSans-Regular.ttf"
+BREAK = "\N{ZERO WIDTH SPACE}"
+"""Where a long word may go on in the next line."""
 _MISSING = "\N{REPLACEMENT CHARACTER}"
 _SIMPLE_SCRIPTS = ((0x0020, 0x052F), (0x1E00, 0x1FFF), (0x2010, 0x214F))
 """Latin, Greek, Cyrillic, punctuation, currency and letter-like signs: a glyph a character."""
@@ -48,6 +50,8 @@ class _Table(dict[int, str]):
             return character
         if category in {"Zl", "Zp", "Zs", "Cc"}:
             return " " if point != ord("\N{NO-BREAK SPACE}") else character
+        if point == ord(BREAK):
+            return character
         if category == "Cf" or unicodedata.name(character, "").startswith("VARIATION SELECTOR"):
             return ""
         return character if point in self._printable else _MISSING

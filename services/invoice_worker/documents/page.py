@@ -13,6 +13,11 @@ from services.invoice_worker.documents.texts import Texts, texts_for
 from shared.contracts.invoices import InvoiceIssued, IssuedAdjustment, IssuedLine, VatSubtotal
 
 Row = tuple[str, ...]
+_DIGIT_MM = 1.85
+"""Width of a digit of the table, in mm; other signs are as wide at most, on the average."""
+_HEADER_MM = 1.9
+_WIDEST_MM = 36.0
+_INSET_MM = 1.6
 
 
 class Line(Struct, frozen=True):
@@ -35,12 +40,12 @@ class Page(Struct, frozen=True):
     meta: tuple[Row, ...]
     header: Row
     lines: tuple[Line, ...]
+    widths: tuple[float, ...]
     totals: tuple[Row, ...]
     total: Row
     vat_header: Row
     vat: tuple[Row, ...]
     remarks: tuple[str, ...]
-    note: str
     pay_title: str
     pay_text: str
     pay_rows: tuple[Row, ...]
@@ -58,6 +63,15 @@ def page_of(fact: InvoiceIssued) -> Page:
     kind = texts.credit_note if fact.type == "credit_note" else texts.invoice
     payload = epc_payload(fact)
     town = f"{supplier.postal_code} {supplier.city}"
+    header = (
+        texts.position,
+        texts.description,
+        texts.quantity,
+        texts.unit_price,
+        texts.vat,
+        f"{texts.amount} {fact.currency}",
+    )
+    lines = tuple(_line(line, texts) for line in fact.lines)
     return Page(
         language=texts.language,
         title=f"{kind} {fact.number}",
@@ -67,25 +81,17 @@ def page_of(fact: InvoiceIssued) -> Page:
         letterhead=(supplier.name, *_contact(fact, texts)),
         address=_address(fact),
         meta=tuple(_meta(fact, texts)),
-        header=(
-            texts.position,
-            texts.description,
-            texts.quantity,
-            texts.unit,
-            texts.unit_price,
-            texts.vat,
-            f"{texts.amount} {fact.currency}",
-        ),
-        lines=tuple(_line(line, texts) for line in fact.lines),
+        header=header,
+        lines=lines,
+        widths=_widths(header, lines),
         totals=tuple(_totals(fact, texts)),
         total=(
             texts.credit_total if fact.type == "credit_note" else texts.gross,
             _money(fact.totals.due, fact, texts),
         ),
         vat_header=(texts.vat_rate, texts.vat_base, texts.vat_amount),
-        vat=tuple(_vat(row, texts) for row in fact.vat),
+        vat=tuple(zip(*(_vat(row, texts) for row in fact.vat), strict=True)),
         remarks=tuple(_remarks(fact, texts)),
-        note=fact.note or "",
         pay_title=texts.pay_to,
         pay_text=_pay_text(fact, texts),
         pay_rows=tuple(_pay_rows(fact, texts)),
@@ -147,14 +153,25 @@ def _line(line: IssuedLine, texts: Texts) -> Line:
         cells=(
             str(line.line),
             line.description,
-            texts.quantity_text(line.quantity),
-            texts.units.get(line.unit, line.unit),
+            f"{texts.quantity_text(line.quantity)} {texts.units.get(line.unit, line.unit)}",
             texts.number_text(price),
             _rate(line.vat_category, line.vat_rate, texts),
             texts.number_text(gross),
         ),
         discount=discount,
     )
+
+
+def _widths(header: Row, lines: tuple[Line, ...]) -> tuple[float, ...]:
+    """Return the widths in mm of the columns behind the description, by their longest text.
+
+    Known widths spare typst from setting every cell twice.
+    """
+    longest = [len(word) * _HEADER_MM for word in header[2:]]
+    for line in lines:
+        for index, cell in enumerate(line.cells[2:]):
+            longest[index] = max(longest[index], len(cell) * _DIGIT_MM)
+    return tuple(min(width, _WIDEST_MM) + 2 * _INSET_MM for width in longest)
 
 
 def _totals(fact: InvoiceIssued, texts: Texts) -> Iterator[Row]:
@@ -193,6 +210,8 @@ def _remarks(fact: InvoiceIssued, texts: Texts) -> Iterator[str]:
         yield words
     if texts.language == "de" and fact.type == "invoice" and fact.delivery_date is None:
         yield texts.delivered_as_issued
+    if fact.note:
+        yield fact.note
 
 
 def _pay_text(fact: InvoiceIssued, texts: Texts) -> str:
