@@ -5,6 +5,7 @@ The data and their source stand in `code_lists.json`.
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -69,4 +70,6 @@ def unit(path: str, code: str) -> str:
         raise invalid(
             path, "is not a unit of UN/ECE Recommendation 20 or 21, such as C62, HUR or KGM"
         )
-    return code
+    # msgspec omits a default only if it is the very same object; without this, a job that
+    # spells out C62 would be other content than one that leaves it to the default.
+    return sys.intern(code)

@@ -50,10 +50,10 @@ def number(path: str, value: Decimal, allowed: Range) -> Decimal:
     if value <= allowed.least and (allowed.above or value != allowed.least):
         words = "must be greater than" if allowed.above else "must be at least"
         raise invalid(path, f"{words} {allowed.least}")
-    whole = value.quantize(ONE, context=ARITHMETIC)
+    whole = value.quantize(ONE, None, ARITHMETIC)
     if whole == value:
         return whole
-    exact = value.quantize(_QUANTA[allowed.decimals], context=ARITHMETIC)
+    exact = value.quantize(_QUANTA[allowed.decimals], None, ARITHMETIC)
     if exact != value:
         raise invalid(path, f"must have at most {allowed.decimals} decimals")
     return exact.normalize(ARITHMETIC)
@@ -66,4 +66,4 @@ def optional_number(path: str, value: Decimal | None, allowed: Range) -> Decimal
 
 def rounded(value: Decimal, smallest: Decimal) -> Decimal:
     """Round half up (away from zero) to the decimals of `smallest`."""
-    return value.quantize(smallest, context=ARITHMETIC)
+    return value.quantize(smallest, None, ARITHMETIC)

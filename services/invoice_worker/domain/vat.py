@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ _BUYER_VAT_ID: Final = ("AE", "K")
 _SELLER_VAT_ID: Final = ("AE", "K", "G")
 
 
-class Group(NamedTuple):
+class Group(Struct, frozen=True, gc=False):
     """What one row of the VAT breakdown is for."""
 
     category: VatCategory
