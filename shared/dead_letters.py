@@ -24,6 +24,7 @@ _PAGE_BYTES = 16 * 1024 * 1024
 _PULL_SECONDS = 2.0
 _SILENCE_SECONDS = 10.0
 _CONSUMER_LIFE_SECONDS = 30
+_ROUNDING = dt.timedelta(microseconds=2)
 
 
 class DeadLettersMissingError(Exception):
@@ -196,7 +197,8 @@ async def _read_page(
 def _consumer_config(selection: Selection, sequence: int, *, bodies: bool) -> dict[str, Any]:
     start: dict[str, Any] = {"deliver_policy": "by_start_sequence", "opt_start_seq": sequence}
     if selection.since is not None and sequence == 1:
-        since = selection.since.astimezone(dt.UTC).isoformat()
+        # A little early: nats-py rounds the times that it gives, the selection decides.
+        since = (selection.since - _ROUNDING).astimezone(dt.UTC).isoformat()
         start = {"deliver_policy": "by_start_time", "opt_start_time": since}
     return start | {
         "filter_subject": f"dead.{selection.service or '*'}.{selection.reason or '>'}",
