@@ -41,7 +41,7 @@ def fuzzed_jobs(seed: int, count: int) -> list[bytes]:
 
     Order ids are distinct where damage has left them alone.
     """
-    chance = random.Random(seed)  # noqa: S311  repeatable on purpose, no secret
+    chance = random.Random(seed)
     return [_fuzzed(chance, index) for index in range(count)]
 
 
@@ -83,7 +83,7 @@ def _place(chance: random.Random, job: dict[str, Any]) -> tuple[Any, Any]:
     return chance.choice(places) if places else (job | {"note": None}, "note")
 
 
-def _places(node: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401  any JSON value
+def _places(node: Any) -> list[tuple[Any, Any]]:
     keys = list(node) if isinstance(node, dict) else list(range(len(node)))
     found = [(node, key) for key in keys]
     for key in keys:
