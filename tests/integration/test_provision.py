@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from services.invoice_worker.topology import TOPOLOGY
-from shared import jetstream
+from shared import jetstream, registry
 from shared.provision import ProvisionRefusedError, plan, provision, render
 from shared.settings import StreamSettings
 from shared.topology import Durable, Log, Stream, Topology, WorkQueue
@@ -111,7 +110,8 @@ async def test_the_command_provisions_all_services(own_server: Server, own_clien
     done = await headrace("provision", url=own_server.url)
     assert done.code == 0, done.err
     assert done.out == dry.out
-    wanted = {stream.config()["name"] for stream in TOPOLOGY.streams}
+    declared = [entry.topology() for entry in registry.services()]
+    wanted = {stream.config()["name"] for one in declared for stream in one.streams}
     assert set(await stream_names(own_client)) >= wanted
     again = await headrace("provision", url=own_server.url)
     assert {line.split()[0] for line in again.out.splitlines()} == {"unchanged"}
