@@ -43,7 +43,8 @@ class ServiceEntry(Struct, frozen=True):
 
     name: str
     description: str
-    topology: Topology
+    topology: Callable[[], Topology]
+    """Reads the settings that it depends on; raises `SettingsError`."""
     messages: tuple[MessageType, ...]
     demo: DemoTraffic | None = None
     try_it: tuple[str, ...] = ()

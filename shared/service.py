@@ -120,8 +120,10 @@ async def _run(
     stop: asyncio.Event,
     deadline: Deadline,
 ) -> None:
+    topology = entry.topology()
+
     async def provision_again() -> None:
-        await provision(broker.client, entry.topology, runtime.streams)
+        await provision(broker.client, topology, runtime.streams)
 
     _log.info("broker connected", url=broker.url)
     await _provision_for_ever(provision_again, stop)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from services.invoice_worker.demo import make_job
-from services.invoice_worker.topology import SERVICE, TOPOLOGY
+from services.invoice_worker.settings import QueueSettings
+from services.invoice_worker.topology import SERVICE, topology
 from shared.contracts.invoices import InvoiceIssued, InvoiceJob, InvoiceRendered
 from shared.registry import MessageType, ServiceEntry
+from shared.settings import load
+
+_FIRST_JOB = (
+    '{"order_id": "SO-1001", "buyer": {"name": "Blue GmbH", "country": "DE"}, '
+    '"lines": [{"description": "Consulting", "quantity": "2.5", "unit_price": "80.00"}]}'
+)
 
 ENTRY = ServiceEntry(
     name=SERVICE,
     description="Invoice jobs become numbered, legally valid e-invoices, exactly once",
-    topology=TOPOLOGY,
+    topology=lambda: topology(load(QueueSettings)),
     messages=(
         MessageType("invoice-job", "jobs.invoice.<seller>", InvoiceJob, "Command: make an invoice"),
         MessageType(
@@ -25,10 +32,7 @@ ENTRY = ServiceEntry(
     ),
     demo=make_job,
     try_it=(
-        "nats pub -J jobs.invoice.demo '"
-        '{"order_id": "SO-1001", "buyer": {"name": "Blue GmbH", "country": "DE"}, '
-        '"lines": [{"description": "Consulting", "quantity": "2.5", "unit_price": "80.00"}]}'
-        "'",
+        f"nats pub -J jobs.invoice.demo '{_FIRST_JOB}'",
         "nats stream view INVOICES --subject 'invoices.issued.>'",
         "nats object ls INVOICE_DOCUMENTS",
     ),

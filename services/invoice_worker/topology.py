@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from services.invoice_worker.settings import QueueSettings
 from shared.topology import (
     ATTEMPTS,
     DEAD_LETTERS,
@@ -20,14 +23,13 @@ INVOICE_SCHEDULES = Schedules(
     waiting="schedules.invoice.>",
     due="scheduled.invoice.*",
     target="jobs.invoice.{{wildcard(1)}}",
-    description="Invoice jobs for later: schedules.invoice.<any>, target scheduled.invoice.<seller>",
+    description="Jobs for later: schedules.invoice.<any>, target scheduled.invoice.<seller>",
 )
 
 INVOICE_JOBS = WorkQueue(
     name="INVOICE_JOBS",
     subjects=("jobs.invoice.>",),
     description="Invoice jobs: jobs.invoice.<seller>; each goes to one worker, gone once acked",
-    max_messages=1_000_000,
     schedules=INVOICE_SCHEDULES,
 )
 
@@ -56,10 +58,17 @@ RENDER = Durable(
     name="invoice_documents",
     description="Workers that render the documents of issued invoices",
     filter_subject="invoices.issued.>",
-    ack_wait_seconds=60,
 )
 
-TOPOLOGY = Topology(
-    streams=(INVOICE_SCHEDULES, INVOICE_JOBS, INVOICES, INVOICE_DOCUMENTS, DEAD_LETTERS, ATTEMPTS),
-    durables=(ISSUE, RENDER),
-)
+
+def topology(settings: QueueSettings) -> Topology:
+    """Return the topology with the limits that a deployment has chosen."""
+    jobs = replace(INVOICE_JOBS, max_messages=settings.max_messages)
+    wait = settings.ack_wait_seconds
+    return Topology(
+        streams=(INVOICE_SCHEDULES, jobs, INVOICES, INVOICE_DOCUMENTS, DEAD_LETTERS, ATTEMPTS),
+        durables=(
+            replace(ISSUE, ack_wait_seconds=wait),
+            replace(RENDER, ack_wait_seconds=wait),
+        ),
+    )

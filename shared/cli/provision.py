@@ -25,7 +25,7 @@ def provision(*, dry_run: DryRun = False) -> None:
 
 
 async def _provision(*, dry_run: bool) -> None:
-    topology = united(entry.topology for entry in registry.services())
+    topology = united(entry.topology() for entry in registry.services())
     async with terminal.broker_client() as client:
         changes = await provisioning.plan(client, topology, settings.load(StreamSettings))
         for line in provisioning.render(changes):

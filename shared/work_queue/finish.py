@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import assert_never
 
@@ -42,26 +43,36 @@ class Finisher:
         self._settler = settler
         self._attempts = attempts
         self._stats = stats
+        # Asked once: a line that is filtered out still costs as much as a small job.
+        self._tell_acks = _log.is_enabled_for(logging.INFO)
 
     async def finish(self, held: Held, outcome: Outcome, *, attempts: int, seconds: float) -> None:
         """Settle `held` as the outcome says; `attempts` counts the one just made."""
         match outcome:
-            case Ack(facts):
+            case Ack():
                 await self._settler.settle(held.message.reply, ACK)
-                self._told("ack", held, seconds, **facts)
-            case Retry(error, delay):
-                if attempts >= self._policy.max_attempts:
+                self.acked(held, outcome, seconds)
+            case Retry(error, delay, counts):
+                if counts and attempts >= self._policy.max_attempts:
                     letter = DeadLetter("exhausted", error)
                     await self._park(held, letter, attempts, seconds)
                     return
                 if delay is None:
                     delay = self._policy.backoff.delay_seconds(attempts, random.random())  # noqa: S311
-                await self.hand_back(held, made=attempts, delay_seconds=delay)
+                made = attempts if counts else attempts - 1
+                await self.hand_back(held, made=made, delay_seconds=delay)
                 self._told("retry", held, seconds, error=error, delay_seconds=round(delay, 3))
             case DeadLetter():
                 await self._park(held, outcome, attempts, seconds)
             case _ as never:
                 assert_never(never)
+
+    def acked(self, held: Held, outcome: Ack, seconds: float) -> None:
+        """Count and log a job that is done."""
+        if self._tell_acks:
+            self._told("ack", held, seconds, **outcome.facts)
+        else:
+            self._stats.observe("ack", seconds)
 
     async def hand_back(self, held: Held, *, made: int, delay_seconds: float = 0.0) -> None:
         """Give the job back after `made` attempts; another delivery goes on counting there."""

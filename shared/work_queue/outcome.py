@@ -17,10 +17,15 @@ class Ack(Struct, frozen=True):
 
 
 class Retry(Struct, frozen=True):
-    """Not done, a later attempt may succeed. Without a delay the backoff policy decides."""
+    """Not done, a later attempt may succeed. Without a delay the backoff policy decides.
+
+    With `counts` false it is no failed attempt: what the job needs was away (the broker, a
+    full disk), which is no fault of the job and must not use up its attempts.
+    """
 
     error: str
     delay_seconds: float | None = None
+    counts: bool = True
 
 
 class DeadLetter(Struct, frozen=True):
