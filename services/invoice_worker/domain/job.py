@@ -41,8 +41,6 @@ def parse_job(subject_seller: str, body: bytes) -> InvoiceJob:
 
 
 def _normal(job: InvoiceJob) -> InvoiceJob:
-    if job.due_date and job.issue_date and job.due_date < job.issue_date:
-        raise invalid("due_date", "must not be before issue_date")
     money = optional_line("currency", job.currency)
     preceding = optional_line("preceding_invoice", job.preceding_invoice)
     if job.type == "credit_note" and preceding is None:

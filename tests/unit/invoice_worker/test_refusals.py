@@ -20,6 +20,8 @@ from tests.unit.invoice_worker.samples import (
 
 _BIDI = "a\u202eb"
 
+_DEAR = {"description": "Bridge", "quantity": 1_000, "unit_price": "900000000"}
+
 _ONE_FIELD: list[tuple[str, Any, str]] = [
     ("order_id", MISSING, "is missing"),
     ("order_id", "", "must not be empty"),
@@ -47,10 +49,12 @@ _ONE_FIELD: list[tuple[str, Any, str]] = [
     ("buyer.name", _BIDI, "contains U+202E, a mark of text direction"),
     ("buyer.street", "a\u2066b", "contains U+2066, a mark of text direction"),
     ("buyer.city", "a\u200fb", "contains U+200F, a mark of text direction"),
+    ("buyer.city", "a\u061cb", "contains U+061C, a mark of text direction"),
     ("buyer.country", "XX", "is not an ISO 3166-1 alpha-2 country code, such as DE"),
     ("buyer.country", "Germany", "is not an ISO 3166-1 alpha-2 country code, such as DE"),
     ("buyer.vat_id", "DE136695977", "is not a valid VAT id (country prefix, form, check digits)"),
     ("buyer.vat_id", "136695976", "is not a valid VAT id (country prefix, form, check digits)"),
+    ("buyer.vat_id", "ZZ136695976", "is not a valid VAT id (country prefix, form, check digits)"),
     ("buyer.email", "nobody", "is not an e-mail address"),
     ("lines", MISSING, "is missing"),
     ("lines", [], "must have at least 1 entries"),
@@ -108,6 +112,9 @@ def test_a_bad_field_is_refused_by_its_path(path: str, value: object, words: str
         ({"type": "credit_note"}, "preceding_invoice: is missing, a credit note must name"),
         ({"issue_date": "2027-12-01", "due_date": None}, "issue_date: is more than a year after"),
         ({"payment": {"bic": "COBADEFFXXX"}}, "payment.iban: is missing, a bic needs it"),
+        ({"issue_date": None, "due_date": "2026-11-22"}, "due_date: must not be before issue_date"),
+        ({"lines": [_DEAR | {"quantity": 2_000}]}, "lines[0].unit_price: times quantity must be"),
+        ({"lines": [_DEAR, _DEAR]}, "lines: must not sum up to more than 999999999999.99"),
         ({"currency": "JPY"}, "charges[0].amount: has more decimals than the currency"),
         (
             {"allowances": [{"reason": "Gift", "amount": "27", "vat_rate": "7"}]},
