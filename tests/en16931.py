@@ -36,7 +36,7 @@ def violations(xml: bytes) -> list[str]:
     schema_file, rules_file = _SYNTAXES[str(root.tag)]
     schema = _schema(schema_file)
     if not schema.validate(root):
-        return [f"schema: {error.message}" for error in schema.error_log]
+        return [f"schema: {error.message}" for error in schema.error_log]  # type: ignore[attr-defined]  # stub
     return _broken_rules(xml, rules_file)
 
 
@@ -56,7 +56,7 @@ def _broken_rules(xml: bytes, rules_file: str) -> list[str]:
     if report.find(f".//{_SVRL}fired-rule") is None:
         return ["the schematron applied no rule"]
     return [
-        re.sub(r"\s+", " ", "".join(finding.itertext())).strip()
+        re.sub(r"\s+", " ", "".join(map(str, finding.itertext()))).strip()
         for kind in ("failed-assert", "successful-report")
         for finding in report.iter(f"{_SVRL}{kind}")
         if not _unavoidable(finding)

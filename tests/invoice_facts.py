@@ -104,9 +104,7 @@ def sample_facts() -> dict[str, InvoiceIssued]:
         ),
         "export": plain_job("G", "JP"),
         "outside": plain_job("O", "GB"),
-        "yen": plain_job(
-            "S", "JP", currency="JPY", lines=[_GOODS | {"unit_price": "125000"}]
-        ),
+        "yen": plain_job("S", "JP", currency="JPY", lines=[_GOODS | {"unit_price": "125000"}]),
     }
     return {name: fact_of(job, n) for n, (name, job) in enumerate(jobs.items(), 1)}
 

@@ -54,9 +54,7 @@ def _line(transaction: Element, line: IssuedLine, discount: str) -> None:
     item = _under(transaction, "ram:IncludedSupplyChainTradeLineItem")
     _put(_under(item, "ram:AssociatedDocumentLineDocument"), "ram:LineID", str(line.line))
     _put(_under(item, "ram:SpecifiedTradeProduct"), "ram:Name", line.description)
-    price = _under(
-        item, "ram:SpecifiedLineTradeAgreement", "ram:NetPriceProductTradePrice"
-    )
+    price = _under(item, "ram:SpecifiedLineTradeAgreement", "ram:NetPriceProductTradePrice")
     _put(price, "ram:ChargeAmount", line.unit_price)
     delivery = _under(item, "ram:SpecifiedLineTradeDelivery")
     _put(delivery, "ram:BilledQuantity", line.quantity, unitCode=line.unit)
@@ -143,9 +141,7 @@ def _delivery(transaction: Element, fact: InvoiceIssued) -> None:
         ship_to = _under(delivery, "ram:ShipToTradeParty", "ram:PostalTradeAddress")
         _put(ship_to, "ram:CountryID", fact.delivery_country)
     if fact.delivery_date:
-        event = _under(
-            delivery, "ram:ActualDeliverySupplyChainEvent", "ram:OccurrenceDateTime"
-        )
+        event = _under(delivery, "ram:ActualDeliverySupplyChainEvent", "ram:OccurrenceDateTime")
         _date(event, fact.delivery_date)
 
 

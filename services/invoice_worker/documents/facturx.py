@@ -47,7 +47,9 @@ def with_facturx_metadata(pdf: bytes) -> bytes:
     packet = packet.replace(_RDF_END, _DESCRIPTION + _RDF_END)
     opening = head[0].replace(head[1], str(len(packet)).encode())
     body = pdf[: head.start()] + opening + packet
-    return _with_moved_offsets(body + pdf[start + length :], head.start(), len(body) - start - length)
+    return _with_moved_offsets(
+        body + pdf[start + length :], head.start(), len(body) - start - length
+    )
 
 
 def _with_moved_offsets(pdf: bytes, after: int, shift: int) -> bytes:

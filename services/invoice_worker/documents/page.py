@@ -18,6 +18,7 @@ _DIGIT_MM = 1.85
 _HEADER_MM = 1.9
 _WIDEST_MM = 36.0
 _INSET_MM = 1.6
+_LONGEST = 70
 
 
 class Line(Struct, frozen=True):
@@ -50,10 +51,12 @@ class Page(Struct, frozen=True):
     pay_text: str
     pay_rows: tuple[Row, ...]
     scan: str
-    qr: str
     footer: tuple[tuple[str, ...], ...]
     page_of: Row
-    issued: tuple[int, int, int, int, int, int]
+    issued: tuple[int, ...]
+    """Year to second, UTC."""
+    qr: str
+    """SVG, or empty."""
 
 
 def page_of(fact: InvoiceIssued) -> Page:
@@ -77,7 +80,7 @@ def page_of(fact: InvoiceIssued) -> Page:
         title=f"{kind} {fact.number}",
         author=supplier.name,
         subject=kind,
-        sender=" · ".join((supplier.name, supplier.street, town, supplier.country)),
+        sender=f"{supplier.name} · {supplier.street} · {town} · {supplier.country}",
         letterhead=(supplier.name, *_contact(fact, texts)),
         address=_address(fact),
         meta=tuple(_meta(fact, texts)),
@@ -96,10 +99,10 @@ def page_of(fact: InvoiceIssued) -> Page:
         pay_text=_pay_text(fact, texts),
         pay_rows=tuple(_pay_rows(fact, texts)),
         scan=texts.scan,
-        qr=qr_svg(payload) if payload else "",
         footer=_footer(fact, texts),
         page_of=(texts.page, texts.of),
-        issued=fact.issued_at.utctimetuple()[:6],
+        issued=tuple(fact.issued_at.utctimetuple()[:6]),
+        qr=qr_svg(payload) if payload else "",
     )
 
 
@@ -118,7 +121,7 @@ def _address(fact: InvoiceIssued) -> tuple[str, ...]:
     buyer = fact.buyer
     town = " ".join(part for part in (buyer.postal_code, buyer.city) if part)
     country = buyer.country if buyer.country != fact.supplier.country else None
-    return tuple(part for part in (buyer.name, buyer.street, town, country) if part)
+    return tuple(_cut(part) for part in (buyer.name, buyer.street, town, country) if part)
 
 
 def _meta(fact: InvoiceIssued, texts: Texts) -> Iterator[Row]:
@@ -129,10 +132,10 @@ def _meta(fact: InvoiceIssued, texts: Texts) -> Iterator[Row]:
     if fact.delivery_date:
         yield texts.delivered, texts.date_text(fact.delivery_date)
     if fact.preceding_invoice:
-        yield texts.preceding, fact.preceding_invoice
-    yield texts.order, fact.order_id
+        yield texts.preceding, _cut(fact.preceding_invoice)
+    yield texts.order, _cut(fact.order_id)
     if fact.buyer.reference:
-        yield texts.reference, fact.buyer.reference
+        yield texts.reference, _cut(fact.buyer.reference)
     vat_id = terms.buyer_vat_id(fact)
     if vat_id:
         yield texts.your_vat_id, vat_id
@@ -189,9 +192,9 @@ def _reason(adjustment: IssuedAdjustment, texts: Texts) -> str:
     if adjustment.percent is None:
         return adjustment.reason
     percent = _percent(adjustment.percent, texts)
-    if adjustment.base is None:
-        return f"{adjustment.reason} ({percent})"
-    return f"{adjustment.reason} ({percent} × {texts.number_text(adjustment.base)})"
+    if adjustment.base is not None:
+        percent += f" \N{MULTIPLICATION SIGN} {texts.number_text(adjustment.base)}"
+    return f"{adjustment.reason} ({percent})"
 
 
 def _vat(row: VatSubtotal, texts: Texts) -> Row:
@@ -249,6 +252,11 @@ def _footer(fact: InvoiceIssued, texts: Texts) -> tuple[tuple[str, ...], ...]:
         tuple(part for part in numbers if part),
     )
     return tuple(column for column in columns if column)
+
+
+def _cut(text: str) -> str:
+    """Return what two lines of the address window hold; the XML keeps the whole."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _money(amount: Decimal, fact: InvoiceIssued, texts: Texts) -> str:

@@ -24,7 +24,7 @@ _under = _UBL.under
 def ubl_xml(fact: InvoiceIssued) -> bytes:
     """Return the fact as a UBL Invoice or CreditNote; the same fact gives the same bytes."""
     kind = "CreditNote" if fact.type == "credit_note" else "Invoice"
-    root = _UBL.root(kind, default=f"{_SCHEMA}{kind}-2")
+    root = _UBL.unprefixed_root(kind, f"{_SCHEMA}{kind}-2")
     _head(root, fact, kind)
     _references(root, fact)
     _supplier(root, fact)

@@ -16,13 +16,14 @@ class Vocabulary:
         self._namespaces: dict[str, str] = namespaces
         self._names: dict[str, str] = {}
 
-    def root(self, name: str, *, default: str | None = None) -> Element:
-        """Return a new root element that declares every prefix, and `default` without one."""
-        declared: dict[str | None, str] = dict(self._namespaces)
-        if default is not None:
-            declared[None] = default
-            return etree.Element(f"{{{default}}}{name}", nsmap=declared)
-        return etree.Element(self._qualified(name), nsmap=declared)
+    def root(self, name: str) -> Element:
+        """Return a new root element that declares every prefix."""
+        return etree.Element(self._qualified(name), nsmap=self._namespaces)
+
+    def unprefixed_root(self, name: str, namespace: str) -> Element:
+        """Return a new root element of another namespace, which goes without a prefix."""
+        declared = {None: namespace, **self._namespaces}
+        return etree.Element(f"{{{namespace}}}{name}", nsmap=declared)  # type: ignore[arg-type]  # the stub forgets None
 
     def under(self, parent: Element, *path: str) -> Element:
         """Append a group of elements, one inside the other; return the innermost."""
