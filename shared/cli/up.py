@@ -119,7 +119,7 @@ class Up:
             await all_ready(connection.client, wanted)
         self._say(f"ready after {time.monotonic() - started:.1f} s")
         for line in greeting([replica.service for replica in self.replicas], broker.url):
-            self._say(line)
+            self.screen.line("", line)  # without a name before it, to be copied
 
     def _say(self, words: str) -> None:
         self.screen.line(_OURS, words)
