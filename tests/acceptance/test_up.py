@@ -17,7 +17,7 @@ import pytest
 from shared import jetstream
 from tests.eventually import eventually
 from tests.headrace import SCRIPT, environment, headrace
-from tests.processes import alive, children
+from tests.process_facts import alive, children
 from tests.server import Server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -16,7 +16,7 @@ from shared.supervisor.child import ChildSpec
 from shared.supervisor.keep import Stop, keep_running
 from shared.supervisor.restarts import Restarts
 from tests.eventually import eventually
-from tests.processes import alive
+from tests.process_facts import alive
 
 SOON = Restarts(first=0.01, most=0.05)
 
