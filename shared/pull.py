@@ -49,6 +49,7 @@ class ContinuousPull:
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._capacity = capacity
         self._batch = max(1, capacity // 4)
+        self._enough = capacity - self._batch
         self._restore = restore
         self._held = 0
         self._outstanding = 0
@@ -95,7 +96,7 @@ class ContinuousPull:
     def release(self, count: int = 1) -> None:
         """Say that so many messages are no longer held."""
         self._held -= count
-        if self._wanted() and not self._stopping:
+        if self._held + self._outstanding <= self._enough and not self._stopping:
             self._wake.set()
 
     async def stop(self) -> None:
@@ -108,9 +109,7 @@ class ContinuousPull:
 
     def _wanted(self) -> int:
         free = self._capacity - self._held - self._outstanding
-        if free >= self._batch or (free > 0 and self._outstanding == 0):
-            return min(free, self._batch)
-        return 0
+        return self._batch if free >= self._batch else 0
 
     async def _request(self) -> None:
         while not self._stopping and self.flowing and (count := self._wanted()):
@@ -136,8 +135,6 @@ class ContinuousPull:
             self._outstanding -= 1
         self._held += 1
         self._on_message(msg)
-        if self._wanted():
-            self._wake.set()
 
     def _status(self, headers: dict[str, str]) -> None:
         status, words = headers["Status"], headers.get("Description", "")

@@ -18,27 +18,16 @@ _ACK_TOKENS_WITH_DOMAIN = 11
 class Held:
     """A message that this worker must settle, with what the server says of it."""
 
-    __slots__ = (
-        "arrival_ns",
-        "attempt",
-        "counts",
-        "delivered",
-        "message",
-        "progress_at",
-        "sequence",
-        "stream",
-    )
+    __slots__ = ("_tokens", "attempt", "counts", "delivered", "message", "progress_at")
 
     def __init__(self, message: Msg, now: float) -> None:
         # $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<consumer sequence>.<time>.<pending>
         # or, with a domain: $JS.ACK.<domain>.<account>.<stream>...
         tokens = message.reply.split(".")
-        start = 2 if len(tokens) < _ACK_TOKENS_WITH_DOMAIN else 4
+        self._tokens = tokens if len(tokens) < _ACK_TOKENS_WITH_DOMAIN else tokens[2:]
         self.message = message
-        self.stream = tokens[start]
-        self.delivered = int(tokens[start + 2])
-        self.sequence = int(tokens[start + 3])
-        self.arrival_ns = int(tokens[start + 5])
+        self.delivered = int(self._tokens[4])
+        """How often the server has handed it out, this time included."""
         self.progress_at = now
         """When the server last heard that we work on it, on our monotonic clock."""
         self.attempt = 1
@@ -46,9 +35,19 @@ class Held:
         """Whether it takes up some of the worker's capacity."""
 
     @property
+    def stream(self) -> str:
+        """Stream that holds the message."""
+        return self._tokens[2]
+
+    @property
+    def sequence(self) -> int:
+        """Place of the message in its stream."""
+        return int(self._tokens[5])
+
+    @property
     def arrival(self) -> dt.datetime:
         """When the stream stored the message, UTC."""
-        return dt.datetime.fromtimestamp(self.arrival_ns / _NANOSECONDS, dt.UTC)
+        return dt.datetime.fromtimestamp(int(self._tokens[7]) / _NANOSECONDS, dt.UTC)
 
 
 class Delivery(Generic[T_co]):

@@ -50,7 +50,7 @@ class Finisher:
         """Settle `held` as the outcome says; `attempts` counts the one just made."""
         match outcome:
             case Ack():
-                await self._settler.settle(held.message.reply, ACK)
+                self._settler.settle(held.message.reply, ACK)
                 self.acked(held, outcome, seconds)
             case Retry(error, delay, counts):
                 if counts and attempts >= self._policy.max_attempts:
@@ -81,11 +81,11 @@ class Finisher:
         except BROKER_ERRORS as error:
             # The next delivery will then be taken for a suspect: slower, never lost.
             _log.warning("attempts unwritable", sequence=held.sequence, error=str(error))
-        await self.give_back(held, delay_seconds=delay_seconds)
+        self.give_back(held, delay_seconds=delay_seconds)
 
-    async def give_back(self, held: Held, *, delay_seconds: float) -> None:
+    def give_back(self, held: Held, *, delay_seconds: float) -> None:
         """Give the job back without a record."""
-        await self._settler.settle(held.message.reply, nak(delay_seconds))
+        self._settler.settle(held.message.reply, nak(delay_seconds))
 
     async def _park(self, held: Held, letter: DeadLetter, attempts: int, seconds: float) -> None:
         try:
@@ -100,11 +100,11 @@ class Finisher:
             )
             self._stats.count("unparked")
             if letter.reason == "crashed":  # its record stays: it must not be attempted again
-                await self.give_back(held, delay_seconds=delay)
+                self.give_back(held, delay_seconds=delay)
             else:
                 await self.hand_back(held, made=attempts - 1, delay_seconds=delay)
             return
-        await self._settler.settle(held.message.reply, term(letter.reason))
+        self._settler.settle(held.message.reply, term(letter.reason))
         self._stats.count_dead(letter.reason)
         self._told("dead", held, seconds, reason=letter.reason, error=letter.error)
 

@@ -28,7 +28,7 @@ class Slot:
         self.interruptible = False
         self.cut: Literal["timeout", "stop"] | None = None
         self.task: asyncio.Task[None] | None = None
-        self.wake: asyncio.Future[Held] | None = None
+        self.wake: asyncio.Future[None] | None = None
 
     def cut_off(self, why: Literal["timeout", "stop"]) -> None:
         """Cancel the handler that runs in this slot, once."""
@@ -57,17 +57,15 @@ class Lane:
         self.slots = tuple(Slot() for _ in range(width))
         self._at_rest = asyncio.Event()
         self._at_rest.set()
+        self._woken = 0
 
     def put(self, held: Held) -> None:
-        """Append a job, or hand it to an idle slot."""
-        if self._idle:
-            slot = self._idle.pop()
-            wake = slot.wake
-            if wake is not None and not wake.done():
-                self._at_rest.clear()
-                wake.set_result(held)
-                return
+        """Append a job; an idle slot takes it soon."""
         self._waiting.append(held)
+        if self._idle and not self._woken:
+            self._woken = 1
+            self._at_rest.clear()
+            asyncio.get_running_loop().call_soon(self._wake)
 
     def take_waiting(self) -> list[Held]:
         """Take out the jobs that no slot has begun."""
@@ -90,22 +88,40 @@ class Lane:
             if slot.task is not None:
                 slot.task.cancel()
 
+    def _wake(self) -> None:
+        """Wake one slot, then two, four...: one is enough for jobs that never wait."""
+        count = min(self._woken, len(self._waiting), len(self._idle))
+        for _ in range(count):
+            wake = self._idle.pop().wake
+            if wake is not None and not wake.done():
+                wake.set_result(None)
+        if len(self._waiting) > count and self._idle:
+            self._woken *= 2
+            asyncio.get_running_loop().call_soon(self._wake)
+        else:
+            self._woken = 0
+            self._note_rest()
+
+    def _note_rest(self) -> None:
+        if len(self._idle) == len(self.slots) and not self._waiting:
+            self._at_rest.set()
+
     async def _run(self, slot: Slot) -> None:
         loop = asyncio.get_running_loop()
         turns = 0
         while True:
-            if self._waiting:
-                self._at_rest.clear()
-                held = self._waiting.popleft()
-                turns += 1
-                if turns % _YIELD_AFTER == 0:
-                    await asyncio.sleep(0)  # handlers that never wait must not starve the loop
-            else:
+            while not self._waiting:
                 slot.wake = loop.create_future()
                 self._idle.append(slot)
-                if len(self._idle) == len(self.slots):
-                    self._at_rest.set()
-                held = await slot.wake
+                if not self._woken:
+                    self._note_rest()
+                await slot.wake
+            self._at_rest.clear()
+            turns += 1
+            if turns % _YIELD_AFTER == 0:
+                await asyncio.sleep(0)  # handlers that never wait must not starve the loop
+                continue
+            held = self._waiting.popleft()
             slot.held = held
             slot.started = time.monotonic()
             await self._work(held, slot)

@@ -1,15 +1,18 @@
 """Settle deliveries: send the ack, nak or term, and see that the server has it.
 
-Double acks without waiting: each carries a reply subject, many are in flight, and one that is
-not confirmed in time is sent again. The worker's slot is free as soon as the ack is sent.
+Double acks without waiting and without one answer each. What is settled during one turn of
+the event loop is sent as one burst, and only the last of a burst asks for confirmation: the
+server handles what comes over one connection in order, so an answer to the last one speaks
+for all before it. A burst that is not confirmed in time, or whose connection was replaced
+meanwhile, is sent again. A worker's slot is free as soon as its settlement is in a burst.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 
+from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -34,22 +37,38 @@ def term(reason: str) -> bytes:
     return b"+TERM " + reason.encode()
 
 
+Settlement = tuple[str, bytes]
+"""Reply subject of the message, and the verb."""
+
+
+class _Burst(Struct, frozen=True):
+    settlements: list[Settlement]
+    sent: float
+    reconnects: int
+
+
 class Settler:
-    """Sends settlements; with `confirmed`, until the server has confirmed each."""
+    """Sends settlements; with `confirmed`, until the server has confirmed each.
+
+    `run` must be running.
+    """
 
     def __init__(self, client: Client, *, confirmed: bool) -> None:
         self._client = client
         self._confirmed = confirmed
-        self._pending: OrderedDict[int, tuple[str, bytes, float]] = OrderedDict()
+        self._waiting: list[Settlement] = []
+        self._some = asyncio.Event()
+        self._bursts: dict[int, _Burst] = {}  # oldest first
+        self._sending = 0
         self._last = 0
         self._prefix = ""
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._done = asyncio.Event()
 
     @property
     def unconfirmed(self) -> int:
-        """Settlements sent and not yet confirmed."""
-        return len(self._pending)
+        """Settlements that the server has not confirmed, or that are not sent yet."""
+        sent = sum(len(burst.settlements) for burst in self._bursts.values())
+        return sent + len(self._waiting) + self._sending
 
     async def start(self) -> None:
         """Open the inbox on which confirmations arrive."""
@@ -58,43 +77,73 @@ class Settler:
             f"{self._prefix}.*", cb=self._confirm, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
 
-    async def settle(self, reply: str, verb: bytes) -> None:
+    def settle(self, reply: str, verb: bytes) -> None:
         """Send the final word on a delivery; `reply` is the message's reply subject."""
-        if not self._confirmed:
-            await self._client.publish(reply, verb)
-            return
-        self._last = number = self._last + 1
-        self._pending[number] = (reply, verb, time.monotonic())
-        await self._client.publish(reply, verb, reply=f"{self._prefix}.{number}")
+        self._waiting.append((reply, verb))
+        self._some.set()
 
     async def progress(self, reply: str) -> None:
         """Tell the server that the delivery is still ours."""
         await self._client.publish(reply, IN_PROGRESS)
 
-    async def resend_overdue(self) -> None:
+    async def run(self) -> None:
+        """Send what is settled, a burst a turn, until cancelled."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            burst, self._waiting = self._waiting, []
+            await self._send(burst)
+
+    def resend_overdue(self) -> None:
         """Send again what was not confirmed in time."""
         overdue = time.monotonic() - _RESEND_SECONDS
-        while self._pending:
-            number, (reply, verb, sent) = next(iter(self._pending.items()))
-            if sent > overdue:
+        for number, burst in list(self._bursts.items()):
+            if burst.sent > overdue:
                 return
-            del self._pending[number]
-            _log.warning("settlement not confirmed, sending again", verb=verb.decode())
-            await self.settle(reply, verb)
+            self._send_again(number, burst)
 
     async def all_confirmed(self, seconds: float) -> bool:
         """Wait at most so long for the confirmations; tell whether all came."""
         try:
             async with asyncio.timeout(seconds):
-                while self._pending:
-                    self._empty.clear()
-                    await self._empty.wait()
+                while self.unconfirmed:
+                    self._done.clear()
+                    await self._done.wait()
+                await self._client.flush()
         except TimeoutError:
             return False
         return True
 
+    async def _send(self, settlements: list[Settlement]) -> None:
+        publish = self._client.publish
+        if not self._confirmed:
+            self._sending = len(settlements)
+            for reply, verb in settlements:
+                await publish(reply, verb)
+            self._sending = 0
+            self._done.set()
+            return
+        self._last = number = self._last + 1
+        reconnects = self._client.stats["reconnects"]
+        self._bursts[number] = _Burst(settlements, time.monotonic(), reconnects)
+        for reply, verb in settlements[:-1]:
+            await publish(reply, verb)
+        reply, verb = settlements[-1]
+        await publish(reply, verb, reply=f"{self._prefix}.{number}")
+
     async def _confirm(self, msg: Msg) -> None:
         number = int(msg.subject.rsplit(".", 1)[1])
-        self._pending.pop(number, None)
-        if not self._pending:
-            self._empty.set()
+        burst = self._bursts.get(number)
+        if burst is None:
+            return
+        if burst.reconnects != self._client.stats["reconnects"]:
+            self._send_again(number, burst)
+            return
+        del self._bursts[number]
+        self._done.set()
+
+    def _send_again(self, number: int, burst: _Burst) -> None:
+        del self._bursts[number]
+        _log.warning("settlements not confirmed, sending again", count=len(burst.settlements))
+        self._waiting += burst.settlements
+        self._some.set()

@@ -98,11 +98,12 @@ class Worker(Generic[T]):
             for lane in self._lanes:
                 lane.start(group)
             group.create_task(self._pull.run())
-            keeper = group.create_task(self._keep())
+            helpers = [group.create_task(self._settler.run()), group.create_task(self._keep())]
             await stop.wait()
             deadline.start()
             await self._stop(deadline)
-            keeper.cancel()
+            for helper in helpers:
+                helper.cancel()
             for lane in self._lanes:
                 lane.cancel()
 
@@ -120,7 +121,7 @@ class Worker(Generic[T]):
             history = await self._attempts.history(held)
         except BROKER_ERRORS as error:
             _log.warning("attempts unreadable", sequence=held.sequence, error=str(error))
-            await self._finisher.give_back(held, delay_seconds=_GIVE_BACK_SECONDS)
+            self._finisher.give_back(held, delay_seconds=_GIVE_BACK_SECONDS)
             self._let_go(held)
             return
         held.attempt = history.made + 1
@@ -143,7 +144,7 @@ class Worker(Generic[T]):
             return
         outcome = await attempt(held, slot, self._decode, self._handler)
         if type(outcome) is Ack:  # the way that nearly all jobs go, kept short
-            await self._settler.settle(held.message.reply, ACK)
+            self._settler.settle(held.message.reply, ACK)
             self._finisher.acked(held, outcome, time.monotonic() - slot.started)
         else:
             await self._end(held, slot, outcome)
@@ -164,7 +165,7 @@ class Worker(Generic[T]):
             await self._attempts.open(held, held.attempt)
         except BROKER_ERRORS as error:
             _log.warning("attempts unwritable", sequence=held.sequence, error=str(error))
-            await self._finisher.give_back(held, delay_seconds=_GIVE_BACK_SECONDS)
+            self._finisher.give_back(held, delay_seconds=_GIVE_BACK_SECONDS)
         else:
             outcome = await attempt(held, slot, self._decode, self._handler)
             await self._end(held, slot, outcome)
@@ -199,7 +200,7 @@ class Worker(Generic[T]):
                         now - slot.started > self._policy.handler_timeout_seconds
                     ):
                         slot.cut_off("timeout")
-            await self._settler.resend_overdue()
+            self._settler.resend_overdue()
 
     async def _stop(self, deadline: Deadline) -> None:
         await self._pull.stop()
