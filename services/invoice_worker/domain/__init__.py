@@ -5,6 +5,7 @@ from services.invoice_worker.domain.issue import PreparedInvoice, prepare
 from services.invoice_worker.domain.job import parse_job
 from services.invoice_worker.domain.refusal import Refusal
 from services.invoice_worker.domain.sellers import SellerProfile, Sellers, SellersError
+from services.invoice_worker.domain.unknown import unknown_fields
 
 __all__ = [
     "PreparedInvoice",
@@ -16,4 +17,5 @@ __all__ = [
     "identity_of",
     "parse_job",
     "prepare",
+    "unknown_fields",
 ]

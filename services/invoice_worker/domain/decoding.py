@@ -20,6 +20,10 @@ _LENGTH: Final = re.compile(
     r"Expected `(?P<kind>str|array)` of length (?P<sign>[<>])= (?P<limit>\d+)"
 )
 _CHOICES: Final = {"type": get_args(InvoiceType), "vat_category": get_args(VatCategory)}
+_FAULTS: Final = {
+    "Invalid decimal string": "must be a decimal number",
+    "Invalid RFC3339 encoded date": "must be a date, such as 2026-11-23",
+}
 _KINDS: Final = {
     "str": "text",
     "int": "a number",
@@ -82,11 +86,8 @@ def _plain(words: str, path: str) -> str:
         wanted, got = expected["wanted"].removesuffix(" | null"), expected["got"]
         return f"must be {_KINDS.get(wanted, wanted)}, not {_KINDS.get(got, got)}"
     if length := _LENGTH.fullmatch(words):
-        bound = "at most" if length["sign"] == "<" else "at least"
+        if length["sign"] == ">":  # the only lower bound of the contract is 1
+            return "must not be empty"
         things = "characters" if length["kind"] == "str" else "entries"
-        return f"must have {bound} {length['limit']} {things}"
-    if words.startswith("Invalid decimal"):
-        return "must be a decimal number"
-    if words.startswith("Invalid RFC3339"):
-        return "must be a date, such as 2026-11-23"
-    return words
+        return f"must have at most {length['limit']} {things}"
+    return _FAULTS.get(words, words)

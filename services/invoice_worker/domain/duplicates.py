@@ -7,6 +7,7 @@ the invoice says could differ. msgspec takes the last one silently; hence this s
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any, Final
 
@@ -22,6 +23,11 @@ def duplicate_key(text: str) -> str | None:
     return None if _surely_none(text) else _path(_EXACT.decode(text))
 
 
+def shown(key: str) -> str:
+    """Return a key fit for an error: a stranger's key may hold line breaks or megabytes."""
+    return key if _PLAIN_KEY.fullmatch(key) else ascii(key[:_LONGEST_KEY])
+
+
 def _surely_none(text: str) -> bool:
     # Each member of an object has its colon, and each further colon is in a string or in a
     # member that was overwritten. So equality proves in a few microseconds what nearly
@@ -32,6 +38,8 @@ def _surely_none(text: str) -> bool:
         return False
 
 
+_LONGEST_KEY: Final = 40
+_PLAIN_KEY: Final = re.compile(rf"\w{{1,{_LONGEST_KEY}}}", re.ASCII)
 _ANYTHING: Final = msgspec.json.Decoder(float_hook=len)
 # Numbers are not looked at: a million digits need not become an int first.
 _EXACT: Final = json.JSONDecoder(
@@ -58,10 +66,10 @@ def _path(node: object) -> str | None:
         counts = Counter(key for key, _ in node)
         for key, value in node:
             if counts[key] > 1:
-                return str(key)
+                return shown(key)
             below = _path(value)
             if below is not None:
-                return _joined(key, below)
+                return _joined(shown(key), below)
     if isinstance(node, list):
         for index, value in enumerate(node):
             below = _path(value)

@@ -63,7 +63,7 @@ class Sellers:
         """Return a profile; raises `Refusal` for a seller that no profile describes."""
         profile = self._profiles.get(name)
         if profile is None:
-            raise invalid("seller", f"'{name}' is unknown, no seller profile has this name")
+            raise invalid("seller", f"{name[:64]!a} is unknown, no seller profile has this name")
         return profile
 
     def names(self) -> list[str]:

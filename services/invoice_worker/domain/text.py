@@ -19,20 +19,21 @@ _DIRECTIONS = re.compile(f"[{_DIRECTION}]")
 
 def line(path: str, text: str) -> str:
     """Return one line of text, trimmed; refuse an empty one and characters that deceive."""
-    trimmed = text.strip()
-    if not trimmed:
+    trimmed = optional_line(path, text)
+    if trimmed is None:
         raise invalid(path, "must not be empty")
-    # isprintable() is the quick answer for nearly all text, the pattern the exact one.
-    if not trimmed.isprintable():
-        _refuse_hostile(path, trimmed)
     return trimmed
 
 
 def optional_line(path: str, text: str | None) -> str | None:
     """Return as `line` does, and None for what is missing or blank."""
-    if text is None or not text.strip():
+    if text is None:
         return None
-    return line(path, text)
+    trimmed = text.strip()
+    # isprintable() is the quick answer for nearly all text, the pattern the exact one.
+    if not trimmed.isprintable():
+        _refuse_hostile(path, trimmed)
+    return trimmed or None
 
 
 def optional_paragraphs(path: str, text: str | None) -> str | None:

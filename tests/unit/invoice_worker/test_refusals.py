@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.invoice_worker.domain import Refusal, parse_job
+from services.invoice_worker.domain import Refusal, parse_job, unknown_fields
 from tests.unit.invoice_worker.samples import (
     EXAMPLE,
     MISSING,
@@ -57,7 +57,7 @@ _ONE_FIELD: list[tuple[str, Any, str]] = [
     ("buyer.vat_id", "ZZ136695976", "is not a valid VAT id (country prefix, form, check digits)"),
     ("buyer.email", "nobody", "is not an e-mail address"),
     ("lines", MISSING, "is missing"),
-    ("lines", [], "must have at least 1 entries"),
+    ("lines", [], "must not be empty"),
     ("lines", EXAMPLE["lines"] * 501, "must have at most 1000 entries"),
     ("lines[0]", None, "must be an object, not null"),
     ("lines[1].description", MISSING, "is missing"),
@@ -226,6 +226,23 @@ def test_a_key_given_twice_is_refused(body: bytes, path: str | None) -> None:
         del rest["buyer"]
     whole = body % json.dumps(rest).encode()[1:]
     assert refusal(whole) == f"invalid {path or 'buyer.name'}: is given twice"
+
+
+def test_a_strangers_key_breaks_no_line_of_the_error() -> None:
+    body = b'{"a\\r\\nNats-Msg-Id: x": {"b": 1, "b": 2}, ' + json.dumps(EXAMPLE).encode()[1:]
+    assert refusal(body) == r"invalid 'a\r\nNats-Msg-Id: x'.b: is given twice"
+    long = b'{"%s": [{"b": 1, "b": 2}], ' % (b"x" * 5_000) + json.dumps(EXAMPLE).encode()[1:]
+    assert len(refusal(long)) < 100
+
+
+def test_unknown_fields_are_told_by_their_path() -> None:
+    job = changed(changed(EXAMPLE, "colour", 1.5), "lines[1].sku", {"x": "many"})
+    job = changed(changed(job, "buyer.fax", None), "charges[0].a\nb", [])
+    paths = ["colour", "buyer.fax", "lines[1].sku", r"charges[0].'a\nb'"]
+    body = json.dumps(job).encode()
+    assert unknown_fields(body) == paths
+    assert unknown_fields(body.replace(b'"many"', b"9" * 5_000)) == ["(not listed)"]
+    assert unknown_fields(json.dumps(EXAMPLE).encode()) == []
 
 
 def test_megabytes_of_digits_are_refused_at_once() -> None:
