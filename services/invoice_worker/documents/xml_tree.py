@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from lxml import etree
 
@@ -22,8 +23,8 @@ class Vocabulary:
 
     def unprefixed_root(self, name: str, namespace: str) -> Element:
         """Return a new root element of another namespace, which goes without a prefix."""
-        declared = {None: namespace, **self._namespaces}
-        return etree.Element(f"{{{namespace}}}{name}", nsmap=declared)  # type: ignore[arg-type]  # the stub forgets None
+        declared: dict[Any, str] = {None: namespace, **self._namespaces}
+        return etree.Element(f"{{{namespace}}}{name}", nsmap=declared)
 
     def under(self, parent: Element, *path: str) -> Element:
         """Append a group of elements, one inside the other; return the innermost."""
