@@ -7,11 +7,12 @@ the invoice says could differ. msgspec takes the last one silently; hence this s
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import Any, Final
 
 import msgspec
+
+from services.invoice_worker.domain.refusal import shown
 
 
 def duplicate_key(text: str) -> str | None:
@@ -21,11 +22,6 @@ def duplicate_key(text: str) -> str | None:
     where the standard library's exact look does not accept it.
     """
     return None if _surely_none(text) else _path(_EXACT.decode(text))
-
-
-def shown(key: str) -> str:
-    """Return a key fit for an error: a stranger's key may hold line breaks or megabytes."""
-    return key if _PLAIN_KEY.fullmatch(key) else ascii(key[:_LONGEST_KEY])
 
 
 def _surely_none(text: str) -> bool:
@@ -38,8 +34,6 @@ def _surely_none(text: str) -> bool:
         return False
 
 
-_LONGEST_KEY: Final = 40
-_PLAIN_KEY: Final = re.compile(rf"\w{{1,{_LONGEST_KEY}}}", re.ASCII)
 _ANYTHING: Final = msgspec.json.Decoder(float_hook=len)
 # Numbers are not looked at: a million digits need not become an int first.
 _EXACT: Final = json.JSONDecoder(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Final, Literal
+
+_LONGEST_KEY: Final = 40
+_PLAIN_KEY: Final = re.compile(rf"\w{{1,{_LONGEST_KEY}}}", re.ASCII)
 
 Reason = Literal["malformed", "invalid"]
 
@@ -28,3 +32,11 @@ class Refusal(Exception):  # noqa: N818  the domain's word; to the caller it is 
 def invalid(path: str, words: str) -> Refusal:
     """Return the refusal of the field at `path`."""
     return Refusal("invalid", f"{path}: {words}")
+
+
+def shown(key: str) -> str:
+    """Return a key or name of a stranger, fit for an error.
+
+    Errors become headers of dead letters; a key may hold line breaks, or be megabytes long.
+    """
+    return key if _PLAIN_KEY.fullmatch(key) else ascii(key[:_LONGEST_KEY])

@@ -14,7 +14,7 @@ from msgspec import Struct
 from services.invoice_worker.domain.code_lists import country, currency
 from services.invoice_worker.domain.decimals import PERCENT, optional_number
 from services.invoice_worker.domain.identifiers import bic, email, iban, vat_id
-from services.invoice_worker.domain.refusal import Refusal, invalid
+from services.invoice_worker.domain.refusal import Refusal, invalid, shown
 from services.invoice_worker.domain.text import line, optional_line, optional_paragraphs
 from shared.contracts.invoices import Code, Paragraphs, Payment, Supplier, Words
 
@@ -63,7 +63,7 @@ class Sellers:
         """Return a profile; raises `Refusal` for a seller that no profile describes."""
         profile = self._profiles.get(name)
         if profile is None:
-            raise invalid("seller", f"{name[:64]!a} is unknown, no seller profile has this name")
+            raise invalid("seller", f"{shown(name)} is unknown, no seller profile has this name")
         return profile
 
     def names(self) -> list[str]:

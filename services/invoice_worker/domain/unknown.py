@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.invoice_worker.domain.duplicates import shown
+from services.invoice_worker.domain.refusal import shown
 from shared.contracts.invoices import Buyer, InvoiceJob, JobAdjustment, JobLine, Payment
 
 _ANYTHING: Final = msgspec.json.Decoder(float_hook=len)
@@ -22,7 +22,7 @@ def unknown_fields(body: bytes) -> list[str]:
     """Return the paths of the unknown fields of a body that `parse_job` has accepted."""
     try:
         job = _ANYTHING.decode(body)
-    except msgspec.DecodeError:  # an integer out of range, which only an unknown field can hold
+    except (msgspec.DecodeError, RecursionError):  # only an unknown field can hold what does this
         return ["(not listed)"]
     found = _unknown("", job, InvoiceJob)
     for name, known in _OBJECTS.items():

@@ -257,5 +257,5 @@ def test_a_seller_that_cannot_be_a_name_is_refused(name: str) -> None:
 
 
 def test_an_unknown_seller_is_refused() -> None:
-    with pytest.raises(Refusal, match=r"^invalid: seller: 'acme' is unknown"):
+    with pytest.raises(Refusal, match=r"^invalid: seller: acme is unknown"):
         SELLERS.get("acme")
