@@ -30,7 +30,7 @@ SPOILED_CII = {
     "another type code": ("<ram:TypeCode>380", "<ram:TypeCode>999"),
 }
 SPOILED_UBL = {
-    "a wrong total": ("TaxInclusiveAmount currencyID=\"EUR\">264.36", None),
+    "a wrong total": ('TaxInclusiveAmount currencyID="EUR">264.36', None),
     "wrong VAT": ('TaxAmount currencyID="EUR">37.60', 'TaxAmount currencyID="EUR">37.00'),
     "no VAT scheme": ("<cbc:ID>VAT</cbc:ID>", "<cbc:ID>XX</cbc:ID>"),
     "an unknown currency": ("DocumentCurrencyCode>EUR", "DocumentCurrencyCode>XXY"),
