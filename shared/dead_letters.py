@@ -6,6 +6,7 @@ reader may take its time between two of them, and 100,000 letters are a few hund
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
@@ -19,10 +20,10 @@ from shared import jetstream
 from shared.contracts import headers
 from shared.topology import DEAD_LETTERS, NANOSECONDS
 
-_PAGE_MESSAGES = 500
+_PAGE_MESSAGES = 1000
 _PAGE_BYTES = 16 * 1024 * 1024
 _PULL_SECONDS = 2.0
-_SILENCE_SECONDS = 10.0
+_PAGE_SECONDS = 20.0
 _CONSUMER_LIFE_SECONDS = 30
 _ROUNDING = dt.timedelta(microseconds=2)
 
@@ -118,7 +119,7 @@ def parse(
         sequence=sequence,
         parked_at=time,
         service=service,
-        reason=msg_headers.get(headers.DEAD_REASON, reason),
+        reason=reason or msg_headers.get(headers.DEAD_REASON, ""),
         error=msg_headers.get(headers.DEAD_ERROR, ""),
         attempts=_integer(msg_headers.get(headers.DEAD_ATTEMPTS)),
         origin_stream=msg_headers.get(headers.DEAD_STREAM, ""),
@@ -220,16 +221,22 @@ async def _pull(client: Client, consumer: str, count: int) -> list[DeadLetter]:
         "max_bytes": _PAGE_BYTES,
         "expires": int(_PULL_SECONDS * NANOSECONDS),
     }
+    over = asyncio.Event()
+
+    async def collect(msg: Msg) -> None:
+        if msg.reply:
+            letters.append(_from_delivery(msg))
+        # A message without reply is a status: expired, or more bytes than a page takes.
+        if not msg.reply or len(letters) == count:
+            over.set()
+
     inbox = client.new_inbox()
-    subscription = await client.subscribe(inbox)
+    subscription = await client.subscribe(inbox, cb=collect)
     try:
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{DEAD_LETTERS.name}.{consumer}"
         await client.publish(subject, msgspec.json.encode(request), reply=inbox)
-        while len(letters) < count:
-            msg = await subscription.next_msg(timeout=_SILENCE_SECONDS)
-            if not msg.reply:
-                break  # a status: expired, or more bytes than a page takes
-            letters.append(_from_delivery(msg))
+        async with asyncio.timeout(_PAGE_SECONDS):
+            await over.wait()
     finally:
         await subscription.unsubscribe()
     return letters

@@ -110,7 +110,7 @@ async def test_reading_goes_over_pages_and_holes(own_client: Client) -> None:
 
 async def test_what_dies_again_meanwhile_is_not_redriven_again(own_client: Client) -> None:
     await prepare(own_client)
-    more_than_a_page = 501
+    more_than_a_page = 1001
     for sequence in range(1, more_than_a_page + 1):
         await park(own_client, sequence)
     seen = 0
