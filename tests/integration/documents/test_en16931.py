@@ -16,6 +16,7 @@ from tests.invoice_facts import fact_of, sample_facts
 from tests.invoice_strategies import jobs
 
 SAMPLES = sample_facts()
+CII = "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100"
 # What stands in the documents of the contract's example, and what spoils it.
 SPOILED_CII = {
     "a wrong total": ("GrandTotalAmount>264.36", "GrandTotalAmount>264.37"),
@@ -94,8 +95,7 @@ def test_a_tax_shifted_to_a_buyer_without_vat_id_is_refused(kind: str) -> None:
     [
         b"<root/>",
         b'<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"/>',
-        b'<a:CrossIndustryInvoice xmlns:a="urn:un:unece:uncefact:data:standard:'
-        b'CrossIndustryInvoice:100"/>',
+        f'<a:CrossIndustryInvoice xmlns:a="{CII}"/>'.encode(),
     ],
 )
 def test_what_is_no_invoice_is_refused(xml: bytes) -> None:

@@ -21,6 +21,13 @@ from tests.invoice_facts import contract_job, fact_of, sample_facts
 
 SAMPLES = sample_facts()
 FX = "{urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#}"
+HASH_ELSEWHERE = """
+import hashlib, msgspec, sys
+from services.invoice_worker.documents import render
+from shared.contracts.invoices import InvoiceIssued
+made = render(msgspec.json.decode(sys.stdin.buffer.read(), type=InvoiceIssued))
+print(hashlib.sha256(made.pdf + made.xml).hexdigest())
+"""
 HOSTILE = '#set page(width: 1pt) $x^2$ *b* `c` #read("/etc/passwd") </x>&amp; \\ "q"'
 
 
@@ -53,12 +60,7 @@ def test_the_same_fact_gives_the_same_bytes_in_another_process_too() -> None:
         [
             sys.executable,
             "-c",
-            "import sys, hashlib, msgspec\n"
-            "from services.invoice_worker.documents import render\n"
-            "from shared.contracts.invoices import InvoiceIssued\n"
-            "fact = msgspec.json.decode(sys.stdin.buffer.read(), type=InvoiceIssued)\n"
-            "made = render(fact)\n"
-            "print(hashlib.sha256(made.pdf + made.xml).hexdigest())",
+            HASH_ELSEWHERE,
         ],
         input=msgspec.json.encode(fact),
         capture_output=True,

@@ -54,9 +54,7 @@ async def test_renders_the_same_bytes_as_the_pure_function() -> None:
 async def test_the_event_loop_goes_on_while_documents_are_rendered() -> None:
     async with Renderer(1) as renderer:
         await renderer.render(FACT_JSON)
-        work = asyncio.ensure_future(
-            asyncio.gather(*(renderer.render(FACT_JSON) for _ in range(20)))
-        )
+        work = asyncio.gather(*(renderer.render(FACT_JSON) for _ in range(20)))
         turns = 0
         while not work.done():
             turns += 1
