@@ -27,11 +27,12 @@ class Process:
     leads a group of its own, so that a freeze takes its children too, as a paused machine does.
     """
 
-    def __init__(self, module: str, url: str, **variables: str) -> None:
+    def __init__(self, program: str, url: str, **variables: str) -> None:
+        """Start a module by its name, or a script by its path (`.py`)."""
         self.log: list[dict[str, Any]] = []
         self.words: list[str] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, *((program,) if program.endswith(".py") else ("-m", program))],
             env=environment(NATS_URL=url, **variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
