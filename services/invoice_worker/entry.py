@@ -33,7 +33,7 @@ ENTRY = ServiceEntry(
     demo=make_job,
     try_it=(
         f"nats pub -J jobs.invoice.demo '{_FIRST_JOB}'",
-        "nats stream view INVOICES --subject 'invoices.issued.>'",
+        "nats stream get INVOICES --last-for invoices.issued.demo",
         "nats object ls INVOICE_DOCUMENTS",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -92,6 +93,31 @@ async def test_ready_says_what_to_type_and_a_signal_ends_everything(
         assert await running.ended() == 0, running.text
         assert not any(alive(pid) for pid in started)
         assert "Traceback" not in running.text
+
+
+async def test_the_commands_that_it_prints_work_as_typed(tmp_path: Path, nats_cli: str) -> None:
+    async with up(tmp_path, "--port", "0") as running:
+        await eventually(running.said("Ctrl-C stops everything"), READY_SECONDS)
+        commands = [line.strip() for line in running.text.splitlines() if "nats -s" in line]
+        assert commands
+        first, *others = [command.replace("nats", nats_cli, 1) for command in commands]
+        assert (await shell(first))[0] == 0
+        for command in others:
+            # The invoice comes a moment after its job.
+            async def succeeds(command: str = command) -> str:
+                code, out = await shell(command)
+                return out if code == 0 else ""
+
+            assert await eventually(succeeds)
+        assert "order_id=SO-1001" in running.text
+
+
+async def shell(command: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_shell(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    out, _ = await process.communicate()
+    return process.returncode or 0, out.decode()
 
 
 async def test_a_killed_service_is_started_again(tmp_path: Path) -> None:
