@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import signal
 
 import pytest
 from nats.aio.client import Client
@@ -13,7 +15,8 @@ from shared.dead_letters import DeadLetter, Selection, read
 from shared.topology import DEAD_LETTERS
 from shared.work_queue.redrive import RedriveRefusedError, redrive
 from tests.dead_letter_rig import BODY, QUEUE, counts, park, prepare, state
-from tests.headrace import headrace
+from tests.eventually import eventually
+from tests.headrace import SCRIPT, environment, headrace
 from tests.server import Server
 
 
@@ -184,3 +187,29 @@ async def test_a_refusal_ends_the_command_and_names_what_was_sent_and_what_not(
     assert "maximum messages exceeded" in done.err
     assert "redriven 2; dead letter 3 and 2 more stay where they are" in done.err
     assert [letter.sequence for letter in await letters(own_client, Selection())] == [3, 4, 5]
+
+
+async def test_ctrl_c_says_how_far_it_came_and_the_rest_stays(
+    own_server: Server, own_client: Client
+) -> None:
+    await prepare(own_client)
+    for sequence in range(1, 11):
+        await park(own_client, sequence)
+    process = await asyncio.create_subprocess_exec(
+        SCRIPT,
+        *("dead", "redrive", "--yes", "--rate", "4"),
+        env=environment(NATS_URL=own_server.url),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    async def some() -> bool:
+        return (await counts(own_client))[0] >= 2
+
+    await eventually(some)
+    process.send_signal(signal.SIGINT)
+    _, said = await process.communicate()
+    assert process.returncode == 130
+    jobs, left = await counts(own_client)
+    assert said.decode() == f"interrupted. redriven {jobs} of 10\n"
+    assert jobs + left == 10
