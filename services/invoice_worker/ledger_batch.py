@@ -85,6 +85,26 @@ class Counters:
         self._known[series] = (stored.sequence, record.last) if stored and record else (0, 0)
         return record
 
+    async def claim(self, batch: Batch) -> None:
+        """Store the counters of the batch's series again, unchanged, if nobody was quicker.
+
+        Whoever has numbered a batch by now is refused. A series without a counter is left alone.
+        """
+        for series in batch.last:
+            sequence, last = await self.get(series)
+            if not sequence:
+                continue
+            body = msgspec.json.encode(SeriesCounter(last, batch.commit + "-claim"))
+            fence = replaces(sequence)
+            try:
+                ack = await jetstream.publish(self._client, counter_subject(series), body, fence)
+            except jetstream.JetStreamError as error:
+                if error.err_code not in jetstream.WRONG_LAST_SEQUENCE:
+                    raise
+                await self.read(series)
+            else:
+                self._known[series] = (ack.sequence, last)
+
     def stored(self, batch: Batch, last_sequence: int) -> None:
         """Note what `batch` has stored; its counters are the last messages in it."""
         first = last_sequence - len(batch.last) + 1
