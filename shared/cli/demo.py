@@ -74,6 +74,10 @@ class Tally:
         """Seconds since the start."""
         return time.monotonic() - self.started
 
+    def so_far(self) -> str:
+        """Return the counts in words."""
+        return f"{self.stored} stored, {self.refused.total()} refused"
+
     def summary(self) -> str:
         """Return the tally in words."""
         a_second = self.stored / max(self.elapsed, 0.001)
@@ -129,7 +133,8 @@ async def _demo(run: Run, messages: Iterator[DemoMessage]) -> Tally:
                     await slots.acquire()
                     tally.published += 1
                     publishing.create_task(_publish(client, next(messages), tally, slots))
-                    show(tally.published, f"{tally.stored} stored, {tally.refused.total()} refused")
+                    show(tally.published, tally.so_far())
+            show(tally.published, tally.so_far())
         return tally
 
 
