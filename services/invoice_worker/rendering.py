@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -78,7 +79,9 @@ class DocumentsWriter:
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode()
             if stored.digest == f"SHA-256={digest}":
                 return
-        await self._bucket.put(name, data, ObjectMeta(headers={"Content-Type": content_type}))
+        # A list, whatever nats-py's types say: the nats CLI cannot read an object with a plain string.
+        about: dict[str, Any] = {"Content-Type": [content_type]}
+        await self._bucket.put(name, data, ObjectMeta(headers=about))
 
     async def _tell(self, delivery: Delivery[Fact], names: tuple[str, ...]) -> bool:
         fact = delivery.body
