@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 
 from msgspec import Struct
 
-from services.invoice_worker.documents import terms
+from services.invoice_worker.documents import figures, terms
 from services.invoice_worker.documents.epc_qr import epc_payload, qr_svg
 from services.invoice_worker.documents.texts import Texts, texts_for
 from shared.contracts.invoices import InvoiceIssued, IssuedAdjustment, IssuedLine, VatSubtotal
@@ -18,7 +17,6 @@ _DIGIT_MM = 1.85
 _HEADER_MM = 1.9
 _WIDEST_MM = 36.0
 _INSET_MM = 1.6
-_LONGEST = 70
 
 
 class Line(Struct, frozen=True):
@@ -90,7 +88,7 @@ def page_of(fact: InvoiceIssued) -> Page:
         totals=tuple(_totals(fact, texts)),
         total=(
             texts.credit_total if fact.type == "credit_note" else texts.gross,
-            _money(fact.totals.due, fact, texts),
+            figures.money(fact.totals.due, fact, texts),
         ),
         vat_header=(texts.vat_rate, texts.vat_base, texts.vat_amount),
         vat=tuple(zip(*(_vat(row, texts) for row in fact.vat), strict=True)),
@@ -121,7 +119,7 @@ def _address(fact: InvoiceIssued) -> tuple[str, ...]:
     buyer = fact.buyer
     town = " ".join(part for part in (buyer.postal_code, buyer.city) if part)
     country = buyer.country if buyer.country != fact.supplier.country else None
-    return tuple(_cut(part) for part in (buyer.name, buyer.street, town, country) if part)
+    return tuple(figures.cut(part) for part in (buyer.name, buyer.street, town, country) if part)
 
 
 def _meta(fact: InvoiceIssued, texts: Texts) -> Iterator[Row]:
@@ -132,10 +130,10 @@ def _meta(fact: InvoiceIssued, texts: Texts) -> Iterator[Row]:
     if fact.delivery_date:
         yield texts.delivered, texts.date_text(fact.delivery_date)
     if fact.preceding_invoice:
-        yield texts.preceding, _cut(fact.preceding_invoice)
-    yield texts.order, _cut(fact.order_id)
+        yield texts.preceding, figures.cut(fact.preceding_invoice)
+    yield texts.order, figures.cut(fact.order_id)
     if fact.buyer.reference:
-        yield texts.reference, _cut(fact.buyer.reference)
+        yield texts.reference, figures.cut(fact.buyer.reference)
     vat_id = terms.buyer_vat_id(fact)
     if vat_id:
         yield texts.your_vat_id, vat_id
@@ -146,11 +144,11 @@ def _line(line: IssuedLine, texts: Texts) -> Line:
     if line.discount:
         label = texts.discount
         if line.discount_percent is not None:
-            label += f" {_percent(line.discount_percent, texts)}"
-        discount = (label, _minus(line.discount, texts))
+            label += f" {figures.percent(line.discount_percent, texts)}"
+        discount = (label, figures.minus(line.discount, texts))
     gross = line.net + (line.discount or 0)
     price = line.unit_price
-    if _decimals(price) < _decimals(line.net):
+    if figures.decimals(price) < figures.decimals(line.net):
         price = price.quantize(line.net)
     return Line(
         cells=(
@@ -158,7 +156,7 @@ def _line(line: IssuedLine, texts: Texts) -> Line:
             line.description,
             f"{texts.quantity_text(line.quantity)} {texts.units.get(line.unit, line.unit)}",
             texts.number_text(price),
-            _rate(line.vat_category, line.vat_rate, texts),
+            figures.rate(line.vat_category, line.vat_rate, texts),
             texts.number_text(gross),
         ),
         discount=discount,
@@ -181,7 +179,7 @@ def _totals(fact: InvoiceIssued, texts: Texts) -> Iterator[Row]:
     if fact.allowances or fact.charges:
         yield texts.lines_total, texts.number_text(fact.totals.lines)
     for allowance in fact.allowances:
-        yield _reason(allowance, texts), _minus(allowance.amount, texts)
+        yield _reason(allowance, texts), figures.minus(allowance.amount, texts)
     for charge in fact.charges:
         yield _reason(charge, texts), texts.number_text(charge.amount)
     yield texts.net, texts.number_text(fact.totals.net)
@@ -191,7 +189,7 @@ def _totals(fact: InvoiceIssued, texts: Texts) -> Iterator[Row]:
 def _reason(adjustment: IssuedAdjustment, texts: Texts) -> str:
     if adjustment.percent is None:
         return adjustment.reason
-    percent = _percent(adjustment.percent, texts)
+    percent = figures.percent(adjustment.percent, texts)
     if adjustment.base is not None:
         percent += f" \N{MULTIPLICATION SIGN} {texts.number_text(adjustment.base)}"
     return f"{adjustment.reason} ({percent})"
@@ -199,7 +197,7 @@ def _reason(adjustment: IssuedAdjustment, texts: Texts) -> str:
 
 def _vat(row: VatSubtotal, texts: Texts) -> Row:
     return (
-        _rate(row.category, row.rate, texts, or_else=texts.no_vat),
+        figures.rate(row.category, row.rate, texts, or_else=texts.no_vat),
         texts.number_text(row.base),
         texts.number_text(row.amount),
     )
@@ -220,7 +218,7 @@ def _remarks(fact: InvoiceIssued, texts: Texts) -> Iterator[str]:
 def _pay_text(fact: InvoiceIssued, texts: Texts) -> str:
     if terms.iban(fact) is None or fact.totals.due <= 0:
         return ""
-    amount = _money(fact.totals.due, fact, texts)
+    amount = figures.money(fact.totals.due, fact, texts)
     if fact.due_date:
         return texts.pay_by.format(amount=amount, date=texts.date_text(fact.due_date))
     return texts.pay.format(amount=amount)
@@ -252,30 +250,3 @@ def _footer(fact: InvoiceIssued, texts: Texts) -> tuple[tuple[str, ...], ...]:
         tuple(part for part in numbers if part),
     )
     return tuple(column for column in columns if column)
-
-
-def _cut(text: str) -> str:
-    """Return what two lines of the address window hold; the XML keeps the whole."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _money(amount: Decimal, fact: InvoiceIssued, texts: Texts) -> str:
-    return f"{texts.number_text(amount)} {fact.currency}"
-
-
-def _minus(amount: Decimal, texts: Texts) -> str:
-    return f"\N{MINUS SIGN}{texts.number_text(amount)}"
-
-
-def _percent(value: Decimal, texts: Texts) -> str:
-    return f"{texts.quantity_text(value)} %"
-
-
-def _rate(category: str, rate: Decimal, texts: Texts, or_else: str = "\N{EN DASH}") -> str:
-    shown = terms.rate_of(category, rate)
-    return or_else if shown is None else _percent(shown, texts)
-
-
-def _decimals(value: Decimal) -> int:
-    exponent = value.as_tuple().exponent
-    return -exponent if isinstance(exponent, int) and exponent < 0 else 0

@@ -24,6 +24,8 @@ import msgspec
 from services.invoice_worker.documents.render import Documents, render
 from shared.contracts.invoices import InvoiceIssued
 
+_NICENESS = 5
+
 
 class RendererDiedError(Exception):
     """A rendering process ended while this document waited for it; the next call finds another."""
@@ -119,7 +121,11 @@ def _kill(processes: list[BaseProcess]) -> None:
 
 
 def _begin() -> None:
-    """See in a rendering process that it ends with its parent."""
+    """See in a rendering process that it ends with its parent and stands back for it.
+
+    The event loop must have its turn at once on a machine where every core renders.
+    """
+    os.nice(_NICENESS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
