@@ -79,7 +79,7 @@ class DocumentsWriter:
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode()
             if stored.digest == f"SHA-256={digest}":
                 return
-        # A list, whatever nats-py's types say: the nats CLI cannot read an object with a plain string.
+        # A list, whatever nats-py's types say: the nats CLI cannot read a plain string.
         about: dict[str, Any] = {"Content-Type": [content_type]}
         await self._bucket.put(name, data, ObjectMeta(headers=about))
 
