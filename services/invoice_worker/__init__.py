@@ -1,0 +1,1 @@
+"""The invoice worker: jobs become numbered, legally valid e-invoices, exactly once."""

@@ -7,7 +7,16 @@ from collections import Counter
 
 from shared import jetstream
 from shared.topology import ATTEMPTS
-from shared.work_queue import Ack, DeadLetter, Delivery, Outcome, Permanent, Retry, WorkerPolicy
+from shared.work_queue import (
+    Ack,
+    DeadLetter,
+    Delivery,
+    Handler,
+    Outcome,
+    Permanent,
+    Retry,
+    WorkerPolicy,
+)
 from tests.eventually import eventually
 from tests.queue_rig import QUICK, Job, rig, working
 from tests.server import Server
@@ -147,7 +156,7 @@ async def test_two_workers_share_the_jobs_and_none_is_handled_twice(
 ) -> None:
     handled: Counter[tuple[str, int]] = Counter()
 
-    def handler(name: str):  # noqa: ANN202 - a handler
+    def handler(name: str) -> Handler[Job]:
         async def handle(delivery: Delivery[Job]) -> Outcome:
             handled[name, delivery.body.n] += 1
             await asyncio.sleep(0)
