@@ -126,6 +126,8 @@ def _begin() -> None:
     The event loop must have its turn at once on a machine where every core renders.
     """
     os.nice(_NICENESS)
+    # One process a core is parallel enough: typst's own threads would only wait for each other.
+    os.environ["RAYON_NUM_THREADS"] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
