@@ -12,6 +12,7 @@ from services.invoice_worker import issuing, rendering
 from services.invoice_worker.documents import Renderer
 from services.invoice_worker.domain import Sellers, SellersError
 from services.invoice_worker.entry import ENTRY
+from services.invoice_worker.exposition import InvoiceCollector
 from services.invoice_worker.issuing import Issuer
 from services.invoice_worker.ledger import Ledger
 from services.invoice_worker.rendering import DocumentsWriter
@@ -53,16 +54,19 @@ async def build(
     """Put the parts together: the worker that issues, the one that renders."""
     issue, render = topology(settings.queue).durables
     ledger = Ledger(broker.client, settings.group_commit)
-    issuer = Worker(
+    issuer = Issuer(sellers, ledger)
+    issuing_worker = Worker(
         broker,
         issue,
         _policy(settings, settings.concurrency, prefetch=settings.concurrency),
         service=SERVICE,
         decode=issuing.decode,
-        handler=Issuer(sellers, ledger).handle,
+        handler=issuer.handle,
         restore=provision,
     )
-    workers: dict[str, Worker[issuing.SellersJob] | Worker[rendering.Fact]] = {"issue": issuer}
+    workers: dict[str, Worker[issuing.SellersJob] | Worker[rendering.Fact]] = {
+        "issue": issuing_worker
+    }
     async with contextlib.AsyncExitStack() as stack:
         if settings.render_processes:
             renderer = await stack.enter_async_context(Renderer(settings.render_processes))
@@ -80,7 +84,10 @@ async def build(
         commits = group.create_task(ledger.run())
         yield Parts(
             units=dict(workers),
-            collectors=[WorkerCollector(list(workers.values()))],
+            collectors=[
+                WorkerCollector(list(workers.values())),
+                InvoiceCollector(ledger, issuer),
+            ],
             status=lambda: {name: dict(one.stats.outcomes) for name, one in workers.items()},
         )
         commits.cancel()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from msgspec import Struct
 from nats.aio.msg import Msg
 
-from services.invoice_worker.domain import Refusal, Sellers, parse_job, prepare
+from services.invoice_worker.domain import Refusal, Sellers, parse_job, prepare, unknown_fields
 from services.invoice_worker.ledger import Ledger, LedgerUnavailableError, TooLargeError
 from services.invoice_worker.ledger_batch import Order
 from shared import trace
 from shared.contracts.invoices import InvoiceJob, JobOrigin
+from shared.logs import logger
 from shared.work_queue import Ack, DeadLetter, Delivery, Outcome, Permanent, Retry
+
+_log = logger("issuing")
 
 _SUBJECT = "jobs.invoice."
 
@@ -20,15 +23,18 @@ class SellersJob(Struct, frozen=True):
 
     seller: str
     job: InvoiceJob
+    unknown: tuple[str, ...]
+    """Paths of fields that no struct knows."""
 
 
 def decode(message: Msg) -> SellersJob:
     """Read a message of `INVOICE_JOBS`. Raises `Permanent`."""
     seller = message.subject.removeprefix(_SUBJECT)
     try:
-        return SellersJob(seller, parse_job(seller, message.data))
+        job = parse_job(seller, message.data)
     except Refusal as refusal:
         raise Permanent(refusal.error, reason=refusal.reason) from refusal
+    return SellersJob(seller, job, tuple(unknown_fields(message.data)))
 
 
 class Issuer:
@@ -37,10 +43,14 @@ class Issuer:
     def __init__(self, sellers: Sellers, ledger: Ledger) -> None:
         self._sellers = sellers
         self._ledger = ledger
+        self.unknown_fields = 0
 
     async def handle(self, delivery: Delivery[SellersJob]) -> Outcome:
         """Issue the invoice, or find that it was issued."""
         body = delivery.body
+        if body.unknown:
+            self.unknown_fields += len(body.unknown)
+            _log.debug("unknown fields", sequence=delivery.sequence, fields=body.unknown)
         try:
             prepared = prepare(body.job, self._sellers.get(body.seller), delivery.arrival)
         except Refusal as refusal:
