@@ -32,7 +32,7 @@ async def park(client: Client, sequence: int, **other: Any) -> int:
         headers.DEAD_REASON: reason,
         headers.DEAD_ERROR: other.get("error", "lines[3].quantity: must be positive"),
         headers.DEAD_ATTEMPTS: "2",
-        headers.DEAD_STREAM: QUEUE,
+        headers.DEAD_STREAM: other.get("stream", QUEUE),
         headers.DEAD_SUBJECT: other.get("subject", "jobs.mail.a"),
         headers.DEAD_SEQUENCE: str(sequence),
         headers.DEAD_TIME: "2026-11-23T08:00:00Z",

@@ -31,12 +31,18 @@ class RedriveRefusedError(Exception):
 async def redrive(client: Client, letter: DeadLetter, *, keep: bool = False) -> jetstream.PubAck:
     """Send one letter back, then delete it unless `keep`; return where its job is now.
 
-    Raises `RedriveRefusedError` when the letter does not name its origin, when no stream takes
-    the subject, and when the server refuses (full queue) or does not answer. The letter is
+    Raises `RedriveRefusedError` when the letter does not name its origin, when that is a log
+    (which still holds the event: sent again it would be a second one), when no stream takes the
+    subject, and when the server refuses (full queue) or does not answer. The letter is
     there still; after a lost answer its job may be queued as well.
     """
     if not letter.origin_subject:
         raise RedriveRefusedError("the letter does not say which subject it came from")
+    if await _came_from_a_log(client, letter):
+        raise RedriveRefusedError(
+            f"{letter.origin_stream}:{letter.origin_sequence} is an event of a log, which still "
+            "holds it; let its durable deliver it again (docs/operations.md, 'Render again')"
+        )
     try:
         ack = await jetstream.publish(
             client, letter.origin_subject, letter.body, redriven_headers(letter, uuid.uuid4().hex)
@@ -56,6 +62,18 @@ async def redrive(client: Client, letter: DeadLetter, *, keep: bool = False) -> 
     if not keep:
         await jetstream.delete_message(client, DEAD_LETTERS.name, letter.sequence)
     return ack
+
+
+async def _came_from_a_log(client: Client, letter: DeadLetter) -> bool:
+    if not letter.origin_stream:
+        return False
+    try:
+        info = await jetstream.call(client, f"STREAM.INFO.{letter.origin_stream}")
+    except jetstream.JetStreamError as error:
+        if error.err_code in jetstream.NOT_FOUND:
+            return False
+        raise RedriveRefusedError(f"{letter.origin_stream}: {error}") from error
+    return bool(info["config"]["retention"] != "workqueue")
 
 
 def redriven_headers(letter: DeadLetter, token: str) -> dict[str, str]:

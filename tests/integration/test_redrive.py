@@ -12,7 +12,9 @@ from nats.aio.client import Client
 from shared import jetstream
 from shared.contracts import headers
 from shared.dead_letters import DeadLetter, Selection, read
-from shared.topology import DEAD_LETTERS
+from shared.provision import provision
+from shared.settings import StreamSettings
+from shared.topology import DEAD_LETTERS, Log, Topology
 from shared.work_queue.redrive import RedriveRefusedError, redrive
 from tests.dead_letter_rig import BODY, QUEUE, counts, park, prepare, state
 from tests.eventually import eventually
@@ -63,6 +65,18 @@ async def test_a_full_queue_refuses_and_the_letter_stays(own_client: Client) -> 
     with pytest.raises(RedriveRefusedError, match="maximum messages exceeded"):
         await redrive(own_client, second)
     assert await letters(own_client, Selection()) == [second]
+
+
+async def test_an_event_of_a_log_is_not_sent_a_second_time(own_client: Client) -> None:
+    await prepare(own_client)
+    log = Log("EVENTS", ("events.>",), "events")
+    await provision(own_client, Topology((log,)), StreamSettings())
+    await park(own_client, 1, stream="EVENTS", subject="events.made")
+    [letter] = await letters(own_client, Selection())
+    with pytest.raises(RedriveRefusedError, match="EVENTS:1 is an event of a log"):
+        await redrive(own_client, letter)
+    assert (await state(own_client, "EVENTS"))["messages"] == 0
+    assert await counts(own_client) == (0, 1)
 
 
 async def test_a_letter_whose_stream_is_gone_stays(own_client: Client) -> None:
