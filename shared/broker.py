@@ -103,7 +103,7 @@ async def connected(
         yield broker
     finally:
         broker.connected = False
-        await broker.client.close()
+        await _close(broker.client)
 
 
 def without_password(url: str) -> str:
@@ -114,6 +114,14 @@ def without_password(url: str) -> str:
     host = parts.hostname or ""
     where = f"{host}:{parts.port}" if parts.port else host
     return urlunsplit(parts._replace(netloc=f"***@{where}"))
+
+
+async def _close(client: Client) -> None:
+    try:
+        await client.close()
+    except RuntimeError as error:
+        # With the server away nats-py writes what is left to a transport that is closed.
+        _log.warning("broker away, what was on its way to it is dropped", error=str(error))
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

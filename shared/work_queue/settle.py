@@ -109,7 +109,8 @@ class Settler:
                 while self.unconfirmed:
                     self._done.clear()
                     await self._done.wait()
-                await self._client.flush()
+                if self._client.is_connected:
+                    await self._client.flush()
         except TimeoutError:
             return False
         return True
