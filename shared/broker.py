@@ -163,6 +163,11 @@ def _describe(error: Exception) -> str:
 
 
 def _what_to_do(url: str, reason: str) -> str:
+    if "authorization" in reason.lower():
+        return (
+            f"the NATS server at {url} refuses us ({reason}). Check NATS_USER and NATS_PASSWORD, "
+            "NATS_CREDS or NATS_NKEY_SEED_FILE."
+        )
     return (
         f"no NATS server answers at {url} ({reason}). "
         "Start one with JetStream, for example with `make run` or `nats-server -js`, "

@@ -13,6 +13,11 @@ from shared.logs import logger
 
 _log = logger("http")
 
+
+class PortError(Exception):
+    """The HTTP port cannot be listened on; names the setting."""
+
+
 NotReady = Callable[[], list[str]]
 """Returns what is not ready, in words; empty when all is."""
 
@@ -21,7 +26,7 @@ NotReady = Callable[[], list[str]]
 async def served(
     port: int, registry: CollectorRegistry, not_ready: NotReady
 ) -> AsyncIterator[None]:
-    """Serve while the context is open; port 0 serves nothing. Raises `OSError` (port in use)."""
+    """Serve while the context is open; port 0 serves nothing. Raises `PortError`."""
     if port == 0:
         yield
         return
@@ -45,7 +50,10 @@ async def served(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, port=port).start()
+        try:
+            await web.TCPSite(runner, port=port).start()
+        except OSError as error:
+            raise PortError(f"HTTP_PORT={port}: {error}; choose another, or 0 for none") from error
         _log.info("http serving", port=port)
         yield
     finally:

@@ -19,13 +19,22 @@ def configure(settings: LogSettings, **bound: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.StackInfoRenderer(),
     ]
     if settings.format == "json":
-        shared += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        shared += [
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ]
     else:
-        shared.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        bound = {}  # for eyes: whoever reads a console knows whose it is
+        shared += [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True, key="time"),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), timestamp_key="time", pad_event_to=20
+            ),
+        ]
     structlog.configure(
         processors=shared,
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -92,11 +92,9 @@ async def apply(client: Client, changes: list[Change]) -> None:
         if change.action == "none":
             continue
         await _apply_one(client, change)
+        changed = {d.field: d.want for d in change.differences}
         _log.info(
-            f"{change.kind} {change.action}d",
-            stream=change.stream,
-            name=change.name,
-            fields={d.field: d.want for d in change.differences} or None,
+            f"{change.kind} {change.action}d", stream=change.stream, name=change.name, **changed
         )
 
 

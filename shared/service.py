@@ -26,7 +26,7 @@ from shared import logs, settings
 from shared.broker import Broker, BrokerUnreachableError, connected
 from shared.deadline import Deadline
 from shared.discovery import announced
-from shared.health import served
+from shared.health import PortError, served
 from shared.jetstream import JetStreamError
 from shared.logs import logger
 from shared.metrics import registry_of
@@ -104,6 +104,9 @@ async def _guarded(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:
     except BrokerUnreachableError as error:
         _log.warning("never connected", error=str(error))
         return 0 if stop.is_set() else 1
+    except PortError as error:
+        _log.error("http refused", error=str(error))
+        return 2
     except Exception:  # noqa: BLE001 - the last place: said with its trace, exit code 1, restarted from outside
         _log.error("service failed", exc_info=True)
         return 1
