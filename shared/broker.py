@@ -42,9 +42,10 @@ class Broker:
         self.client: Client = Client()
         self._hooks: list[ReconnectHook] = []
 
-    def on_reconnect(self, hook: ReconnectHook) -> None:
-        """Call `hook` after every reconnect."""
+    def on_reconnect(self, hook: ReconnectHook) -> ReconnectHook:
+        """Call `hook` after every reconnect; what is returned ends that."""
         self._hooks.append(hook)
+        return lambda: self._hooks.remove(hook)
 
     async def lost(self) -> None:
         """React to a lost connection."""
@@ -56,7 +57,7 @@ class Broker:
         """React to a connection that is back."""
         self.connected = True
         _log.info("broker found again", url=self.url)
-        for hook in self._hooks:
+        for hook in list(self._hooks):
             hook()
 
     async def gone(self) -> None:

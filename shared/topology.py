@@ -104,6 +104,8 @@ class Log(Struct, frozen=True):
     """Keep one message a subject: a table rather than a history."""
     atomic: bool = False
     """Take atomic batches and records that replace their predecessor."""
+    ttl: bool = False
+    """Take messages that expire by themselves."""
     max_message_bytes: int = -1
     duplicate_window_seconds: float = 120
 
@@ -122,6 +124,52 @@ class Log(Struct, frozen=True):
             "duplicate_window": int(self.duplicate_window_seconds * NANOSECONDS),
             "allow_atomic": self.atomic,
             "allow_rollup_hdrs": self.atomic,
+            "allow_msg_ttl": self.ttl,
+            "allow_direct": True,
+        }
+
+
+class PartitionedLog(Struct, frozen=True):
+    """A log whose messages are stored under their partition, computed by the server.
+
+    `telemetry.cpu` is stored as `telemetry-log.<partition>.sample.cpu`; all that a partition
+    must see, control messages too, lies under `<prefix>.<partition>.`, so that its durable has
+    one filter (two were measured 10 to 60 times slower).
+    """
+
+    name: str
+    subjects: str
+    """What publishers use, with the wildcards that `stored_as` refers to."""
+    prefix: str
+    stored_as: str
+    """What follows `<prefix>.<partition>.`, for example `sample.>`."""
+    description: str
+    partitions: int = 16
+    """Fixed when the stream is made: another number would scatter the keys."""
+    key_tokens: tuple[int, ...] = ()
+    """Wildcards whose tokens are the key, from 1; none: the whole subject is."""
+    max_age_days: float = 0
+    keep: bool = False
+    duplicate_window_seconds: float = 120
+
+    def config(self) -> dict[str, Any]:
+        """Return the fields of the stream configuration that this declaration decides."""
+        chosen = "".join(f",{token}" for token in self.key_tokens)
+        partition = f"{{{{partition({self.partitions}{chosen})}}}}"
+        return {
+            "name": self.name,
+            "description": self.description,
+            "subjects": [self.subjects, f"{self.prefix}.*.control.>"],
+            "subject_transform": {
+                "src": self.subjects,
+                "dest": f"{self.prefix}.{partition}.{self.stored_as}",
+            },
+            "retention": "limits",
+            "discard": "old",
+            "storage": "file",
+            "max_age": int(self.max_age_days * 86_400 * NANOSECONDS),
+            "duplicate_window": int(self.duplicate_window_seconds * NANOSECONDS),
+            "allow_atomic": True,
             "allow_direct": True,
         }
 
@@ -176,7 +224,7 @@ class ObjectBucket(Struct, frozen=True):
         }
 
 
-Stream = WorkQueue | Schedules | Log | ObjectBucket
+Stream = WorkQueue | Schedules | Log | PartitionedLog | ObjectBucket
 
 
 class Topology(Struct, frozen=True):
@@ -201,4 +249,14 @@ ATTEMPTS = Log(
     max_age_days=14,
     keep=True,
     latest_only=True,
+)
+
+LEASES = Log(
+    name="LEASES",
+    subjects=("leases.*.*",),
+    description="Who is alive in a group: leases.<group>.<member>, expiring",
+    keep=True,
+    latest_only=True,
+    ttl=True,
+    atomic=True,
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 MESSAGE_ID = "Nats-Msg-Id"
 EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
 ROLLUP = "Nats-Rollup"
 TTL = "Nats-TTL"
 BATCH_ID = "Nats-Batch-Id"

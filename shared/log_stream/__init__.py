@@ -1,0 +1,1 @@
+"""Stream processing: continuous computation over ordered, retained events, exactly once."""

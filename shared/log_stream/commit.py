@@ -1,0 +1,203 @@
+"""Commit outputs together with the position, fenced; the only writer of a position record.
+
+1. Outputs gather in the order of their events. A batch takes as many as it holds; more, even
+   of one event, are split, and the record says how many of that event are out.
+2. The batch is the outputs, then the record with the fence (its own last sequence) and a
+   commit id. The next batch gathers while one is under way.
+3. The answer is lost: resend, a new batch with the same fence. Only one of them can win.
+4. Refused: read the record. Our commit id: it was stored. Another's: `FencedError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+import nats.errors
+from msgspec.structs import replace
+from nats.aio.client import Client
+
+from shared import atomic_batch, jetstream
+from shared.atomic_batch import BatchMessage, replaces
+from shared.contracts import headers
+from shared.jetstream import JetStreamError
+from shared.log_stream import position
+from shared.log_stream.fold import Event, Output
+from shared.log_stream.position import FencedError, Manifest, Position
+from shared.log_stream.stage import Stage
+from shared.logs import logger
+
+_log = logger("commit")
+
+_MOST_OUTPUTS = atomic_batch.MAX_MESSAGES - 1
+_MOST_BYTES = 4_000_000
+_TIMEOUT_SECONDS = 2.0
+_RETRY_SECONDS = 0.1
+
+
+class _Emitted:
+    """The outputs of one event that are not committed yet."""
+
+    __slots__ = ("arrival_ns", "done", "outputs", "sequence")
+
+    def __init__(self, event: Event, outputs: Sequence[Output], done: int) -> None:
+        self.sequence = event.sequence
+        self.arrival_ns = event.arrival_ns
+        self.outputs = outputs
+        self.done = done
+
+
+class Committer:
+    """Writes what a partition emits. `run` must be running; `still_ours` raises when it is not."""
+
+    def __init__(
+        self,
+        client: Client,
+        stage: Stage,
+        partition: int,
+        claimed: tuple[int, Position],
+        still_ours: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._stream = stage.target.name
+        self._source = stage.source.name
+        self._subject = stage.position(partition)
+        self._fence, self.record = claimed
+        self._still_ours = still_ours
+        self._waiting: deque[_Emitted] = deque()
+        self._some = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._under_way = 0
+        self.waiting_outputs = 0
+        self.commits = 0
+        self.outputs = 0
+
+    def add(self, event: Event, outputs: Sequence[Output], already_out: int) -> None:
+        """Put the outputs of an event in line, without the first `already_out`."""
+        self._waiting.append(_Emitted(event, outputs, already_out))
+        self.waiting_outputs += len(outputs) - already_out
+        self._some.set()
+
+    async def run(self) -> None:
+        """Commit what is in line, one batch after another. Raises `FencedError`, broker errors."""
+        while True:
+            await self._some.wait()
+            while self._waiting:
+                messages, last = self._take()
+                self._under_way = len(messages)
+                await self._write(
+                    messages,
+                    sequence=last.sequence,
+                    arrival_ns=last.arrival_ns,
+                    outputs=last.done,
+                )
+                self.waiting_outputs -= len(messages)
+                self._under_way = 0
+                self._moved.set()
+            self._some.clear()
+
+    async def below(self, most: int) -> None:
+        """Wait until at most so many outputs are in line or under way."""
+        while self.waiting_outputs > most:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def move(self, sequence: int, arrival_ns: int) -> None:
+        """Write the position of an event that emitted nothing; for a stop."""
+        await self.below(0)
+        if sequence > self.record.sequence:
+            await self._write([], sequence=sequence, arrival_ns=arrival_ns, outputs=0)
+
+    async def name_snapshot(self, manifest: Manifest) -> None:
+        """Write into the record which snapshot is the newest; its outputs must all be out.
+
+        The position moves up to the snapshot's, where it was behind for want of outputs.
+        """
+        if manifest.sequence > self.record.sequence:
+            await self._write(
+                [],
+                sequence=manifest.sequence,
+                arrival_ns=manifest.arrival_ns,
+                outputs=0,
+                snapshot=manifest,
+            )
+        else:
+            await self._write([], snapshot=manifest)
+
+    def _take(self) -> tuple[list[BatchMessage], _Emitted]:
+        messages: list[BatchMessage] = []
+        size = 0
+        while True:
+            emitted = self._waiting[0]
+            about = {headers.SOURCE: f"{self._source}:{emitted.sequence}"}
+            for output in emitted.outputs[emitted.done : emitted.done + _MOST_OUTPUTS]:
+                if len(messages) == _MOST_OUTPUTS or size > _MOST_BYTES:
+                    return messages, emitted
+                given = output.headers
+                messages.append(
+                    BatchMessage(
+                        output.subject, output.data, {**given, **about} if given else about
+                    )
+                )
+                size += len(output.data)
+                emitted.done += 1
+            if emitted.done < len(emitted.outputs):
+                return messages, emitted
+            self._waiting.popleft()
+            if not self._waiting or len(messages) == _MOST_OUTPUTS or size > _MOST_BYTES:
+                return messages, emitted
+
+    async def _write(self, messages: list[BatchMessage], **changes: object) -> None:
+        async with self._writing:
+            commit = uuid.uuid4().hex
+            record = replace(self.record, commit=commit, **changes)
+            data = msgspec.json.encode(record)
+            while True:
+                self._still_ours()
+                last = BatchMessage(self._subject, data, replaces(self._fence))
+                try:
+                    self._fence = await self._store([*messages, last])
+                except JetStreamError as error:
+                    if error.err_code not in jetstream.WRONG_LAST_SEQUENCE:
+                        _log.warning("commit failed", subject=self._subject, error=str(error))
+                        await asyncio.sleep(_RETRY_SECONDS)
+                        continue
+                    if not await self._was_ours(commit):
+                        continue
+                except nats.errors.TimeoutError:
+                    continue
+                self.record = record
+                self.commits += 1
+                self.outputs += len(messages)
+                return
+
+    async def _store(self, messages: list[BatchMessage]) -> int:
+        if len(messages) > 1:
+            ack = await atomic_batch.commit(self._client, messages, _TIMEOUT_SECONDS)
+        else:  # one message needs no batch, and is eight times cheaper without
+            only = messages[0]
+            ack = await jetstream.publish(
+                self._client, only.subject, only.data, only.headers, _TIMEOUT_SECONDS
+            )
+        return ack.sequence
+
+    async def _was_ours(self, commit: str) -> bool:
+        """After a refusal: whether it is stored all the same. Raises `FencedError`."""
+        try:
+            sequence, stored = await position.read(self._client, self._stream, self._subject)
+        except (JetStreamError, nats.errors.Error):
+            await asyncio.sleep(_RETRY_SECONDS)
+            return False
+        if stored.commit == commit:
+            self._fence = sequence
+            return True
+        if sequence != self._fence:
+            raise FencedError(
+                f"epoch {self.record.epoch} ended, {stored.epoch} is {stored.owner}'s"
+            )
+        await asyncio.sleep(_RETRY_SECONDS)  # refused by a rival batch that was then given up
+        return False

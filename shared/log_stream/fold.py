@@ -1,0 +1,68 @@
+"""What a log service gives the engine: a pure fold, and what it takes and gives.
+
+    (state, event) -> (state, outputs)
+
+A fold has no clock, no randomness and does no I/O: time is event time, and whatever else it
+must know arrives as an event in the log. So the same log always gives the same outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Event:
+    """One message of a partition; `subject` is what follows `<prefix>.<partition>.` in its own."""
+
+    __slots__ = ("arrival_ns", "data", "headers", "sequence", "subject")
+
+    def __init__(
+        self,
+        sequence: int,
+        arrival_ns: int,
+        subject: str,
+        data: bytes,
+        headers: Mapping[str, str] | None,
+    ) -> None:
+        self.sequence = sequence
+        self.arrival_ns = arrival_ns
+        self.subject = subject
+        self.data = data
+        self.headers = headers
+
+
+class Output(Struct, frozen=True, gc=False):
+    """A message that a fold emits, for the target stream."""
+
+    subject: str
+    data: bytes
+    headers: Mapping[str, str] | None = None
+
+
+class Fold(Protocol):
+    """State and rules of one partition."""
+
+    schema: int
+    """Version of the snapshot's form; a snapshot of another version is not used."""
+
+    def apply(self, event: Event) -> Sequence[Output]:
+        """Take in one event; return what it emits, in a defined order.
+
+        Must not raise for anything that a publisher can send: what cannot be read is an
+        output too, a dead letter.
+        """
+
+    def open_windows(self) -> int:
+        """Return how many windows wait for time to go on; without any no tick is sent."""
+
+    def keys(self) -> int:
+        """Return the size of the state in entries, to weigh a snapshot against a refold."""
+
+    def snapshot(self) -> Iterator[object]:
+        """Yield the state in pieces that msgspec encodes, each small enough for 20 ms."""
+
+    def restore(self, pieces: Iterable[bytes]) -> None:
+        """Replace the state by that of a snapshot's pieces, encoded as msgpack."""

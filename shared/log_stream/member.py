@@ -1,0 +1,177 @@
+"""A member of a group: holds a lease, works out which partitions are its own, runs them.
+
+Leases only decide who tries; what keeps two owners apart is the fence of the position record.
+A member whose renewal is overdue by its own monotonic clock stops its partitions: it may have
+been frozen, and the others have taken over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable
+
+from nats.aio.client import Client
+
+from shared import jetstream
+from shared.broker import Broker
+from shared.contracts import headers
+from shared.deadline import Deadline
+from shared.log_stream.fold import Fold
+from shared.log_stream.guard import LogChangedError
+from shared.log_stream.partition import BROKER_ERRORS, Partition, StoppedError
+from shared.log_stream.partitions import owner_of
+from shared.log_stream.policy import LogPolicy
+from shared.log_stream.position import FencedError
+from shared.log_stream.stage import Stage
+from shared.logs import logger
+from shared.topology import LEASES
+
+_log = logger("member")
+
+_RENEWALS_A_LEASE = 5
+_MARGIN_SHARE = 0.1
+_PAUSE_SECONDS = 0.5
+_BROKEN_PAUSE_SECONDS = 5.0
+
+
+class Member:
+    """Runs this process's share of a stage's partitions."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        stage: Stage,
+        make_fold: Callable[[], Fold],
+        policy: LogPolicy,
+        name: str,
+    ) -> None:
+        self._broker = broker
+        self._stage = stage
+        self._make_fold = make_fold
+        self._policy = policy
+        self._name = name
+        self._lease = f"leases.{stage.group}.{name}"
+        self._lease_until = 0.0
+        self._members: list[str] = []
+        self._not_before: dict[int, float] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self.partitions: dict[int, Partition] = {}
+        self.broken: dict[int, str] = {}
+        """Partitions that are stopped because of their log, with the reason."""
+        self.fenced = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the lease holds and no partition is broken."""
+        return self._lease_valid() and not self.broken
+
+    async def run(self, stop: asyncio.Event, deadline: Deadline) -> None:
+        """Take part until `stop`; then commit, snapshot and release what is ours."""
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                await self._renew()
+                self._assign(group)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._policy.lease_seconds / _RENEWALS_A_LEASE):
+                        await stop.wait()
+            await self._leave(deadline)
+
+    def _lease_valid(self) -> bool:
+        return time.monotonic() < self._lease_until
+
+    async def _renew(self) -> None:
+        seconds = self._policy.lease_seconds
+        asked = time.monotonic()
+        ttl = {headers.TTL: f"{math.ceil(seconds)}s"}
+        try:
+            await jetstream.publish(self._client, self._lease, b"", ttl, timeout=seconds / 3)
+            self._lease_until = asked + seconds * (1 - _MARGIN_SHARE)
+            info = await jetstream.call(
+                self._client,
+                f"STREAM.INFO.{LEASES.name}",
+                {"subjects_filter": f"leases.{self._stage.group}.*"},
+                timeout=seconds / 3,
+            )
+        except BROKER_ERRORS as error:
+            _log.warning("lease not renewed", member=self._name, error=str(error) or repr(error))
+            return
+        subjects: Iterable[str] = info["state"].get("subjects") or {}
+        members = sorted(subject.rpartition(".")[2] for subject in subjects)
+        if members != self._members:
+            _log.info("members changed", group=self._stage.group, members=members)
+        self._members = members
+
+    @property
+    def _client(self) -> Client:
+        return self._broker.client
+
+    def _assign(self, group: asyncio.TaskGroup) -> None:
+        if not self._lease_valid() or self._name not in self._members:
+            return
+        now = time.monotonic()
+        for number in range(self._stage.source.partitions):
+            mine = owner_of(number, self._members) == self._name
+            running = self.partitions.get(number)
+            if running is not None and not mine:
+                running.release()
+            elif running is None and mine and now >= self._not_before.get(number, 0.0):
+                self._start(number, group)
+
+    def _start(self, number: int, group: asyncio.TaskGroup) -> None:
+        partition = Partition(
+            self._broker,
+            self._stage,
+            number,
+            self._make_fold,
+            self._policy,
+            owner=self._name,
+            lease_valid=self._lease_valid,
+        )
+        self.partitions[number] = partition
+        self._tasks[number] = group.create_task(self._own(partition))
+
+    async def _own(self, partition: Partition) -> None:
+        """Run one partition; whatever ends it leaves the others running."""
+        number, pause = partition.number, _PAUSE_SECONDS
+        try:
+            await partition.run()
+        except* FencedError as fenced:
+            self.fenced += 1
+            _log.warning("partition fenced", partition=number, why=_words(fenced))
+        except* StoppedError as stopped:
+            _log.warning("partition stopped", partition=number, why=_words(stopped))
+        except* LogChangedError as changed:
+            pause = _BROKEN_PAUSE_SECONDS
+            self.broken[number] = _words(changed)
+            _log.error("partition broken", partition=number, why=_words(changed))
+        except* BROKER_ERRORS as trouble:
+            _log.warning("partition lost the broker", partition=number, why=_words(trouble))
+        else:
+            _log.info("partition released", partition=number, position=partition.stats.position)
+        finally:
+            self._not_before[number] = time.monotonic() + pause
+            self.partitions.pop(number, None)
+            self._tasks.pop(number, None)
+
+    async def _leave(self, deadline: Deadline) -> None:
+        tasks = list(self._tasks.values())
+        for partition in self.partitions.values():
+            partition.release()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=max(0.0, deadline.remaining() - 1.0))
+            for task in late:
+                task.cancel()
+        self._lease_until = 0.0
+        try:
+            await jetstream.call(
+                self._client, f"STREAM.PURGE.{LEASES.name}", {"filter": self._lease}, timeout=1.0
+            )
+        except BROKER_ERRORS as error:
+            _log.warning("lease left to expire", member=self._name, error=str(error))
+
+
+def _words(errors: BaseExceptionGroup[BaseException]) -> str:
+    return "; ".join(str(error) or type(error).__name__ for error in errors.exceptions)

@@ -1,0 +1,192 @@
+"""Read one partition in order: continuous pull, no `await` for a single event.
+
+The durable is replaced whenever reading begins (delete, create at the wanted sequence, a new
+inbox), which cuts off the pulls of whoever read before; a mere reset would leave them, and
+they would steal. What arrives is checked against the consumer's own count. Whatever does not
+fit is a disturbance: the reader stops, and who reads must find out if the partition is still
+his. A gap shows a loss; it does not prove that nothing was lost, only the fence does.
+
+The driver uses `open`, `batch`, `lag` and `close` only: a faster parser fits behind these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from shared import jetstream
+from shared.broker import Broker
+from shared.jetstream import JetStreamError
+from shared.log_stream.fold import Event
+from shared.log_stream.stage import Stage
+
+_PULL = 500
+_OUTSTANDING = 2 * _PULL
+_EXPIRES_SECONDS = 10
+_HEARTBEAT_SECONDS = 1
+_SILENCE_SECONDS = 3.5
+_NANOSECONDS = 1_000_000_000
+_ACK_TOKENS = 9
+_ACK_TOKENS_WITH_DOMAIN = 11
+_REQUEST = msgspec.json.encode(
+    {
+        "batch": _PULL,
+        "expires": _EXPIRES_SECONDS * _NANOSECONDS,
+        "idle_heartbeat": _HEARTBEAT_SECONDS * _NANOSECONDS,
+    }
+)
+
+
+class DisturbedError(Exception):
+    """What the durable delivers is not what must come next; says why."""
+
+
+class Reader:
+    """Delivers the events of one partition from a sequence on."""
+
+    def __init__(self, broker: Broker, stage: Stage, partition: int) -> None:
+        self._broker = broker
+        self._stage = stage
+        self._partition = partition
+        self._cut = len(f"{stage.source.prefix}.{partition}.")
+        self._durable = stage.durable(partition)
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stage.source.name}.{self._durable}"
+        self._subscription: Subscription | None = None
+        self._inbox = ""
+        self._arrived: list[Msg] = []
+        self._some = asyncio.Event()
+        self._outstanding = 0
+        self._count = 0
+        self._last = 0
+        self._heard = 0.0
+        self._disturbance = ""
+        self.lag = 0
+        """Events of the partition that were stored and not delivered when last heard."""
+        self._forget = broker.on_reconnect(self._reconnected)
+
+    async def open(self, after: int) -> None:
+        """Begin (again) with the first event above sequence `after`. Raises broker errors."""
+        await self._unsubscribe()
+        source = self._stage.source.name
+        try:
+            await jetstream.call(
+                self._broker.client, f"CONSUMER.DELETE.{source}.{self._durable}", timeout=2
+            )
+        except JetStreamError as error:
+            if error.err_code not in jetstream.NOT_FOUND:
+                raise
+        config = {
+            "durable_name": self._durable,
+            "description": f"partition {self._partition} of {self._stage.group}",
+            "ack_policy": "none",
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": after + 1,
+            "filter_subject": self._stage.events(self._partition),
+            "max_waiting": 8,
+        }
+        made = await jetstream.call(
+            self._broker.client,
+            f"CONSUMER.CREATE.{source}.{self._durable}",
+            {"stream_name": source, "config": config, "action": "create"},
+            timeout=3,
+        )
+        self.lag = int(made.get("num_pending", 0))
+        self._arrived, self._count, self._last = [], 0, after
+        self._outstanding, self._disturbance = 0, ""
+        self._heard = time.monotonic()
+        self._inbox = self._broker.client.new_inbox()
+        self._subscription = await self._broker.client.subscribe(
+            self._inbox, cb=self._receive, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        await self._pull()
+
+    async def batch(self, seconds: float) -> list[Event]:
+        """Return the events that have arrived, after at most so long; maybe none.
+
+        Raises `DisturbedError` once all that came before the disturbance has been returned.
+        """
+        if not self._arrived and not self._disturbance:
+            self._some.clear()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._some.wait()
+            except TimeoutError:
+                if time.monotonic() - self._heard > _SILENCE_SECONDS:
+                    self._disturbance = "silence: no event and no heartbeat"
+        arrived, self._arrived = self._arrived, []
+        events = self._checked(arrived) if arrived else []
+        if self._disturbance and not events:
+            raise DisturbedError(self._disturbance)
+        await self._pull()
+        return events
+
+    async def close(self) -> None:
+        """Listen no more. The durable stays, for those who look at its lag."""
+        self._forget()
+        self._forget = _nothing
+        await self._unsubscribe()
+
+    async def _unsubscribe(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None and not self._broker.client.is_closed:
+            await subscription.unsubscribe()
+
+    async def _receive(self, msg: Msg) -> None:
+        self._arrived.append(msg)
+        if not self._some.is_set():
+            self._some.set()
+
+    def _checked(self, arrived: list[Msg]) -> list[Event]:
+        events: list[Event] = []
+        self._heard = time.monotonic()
+        cut = self._cut
+        for msg in arrived:
+            headers = msg.headers
+            if headers is not None and "Status" in headers and not msg.reply.startswith("$JS.ACK"):
+                if not self._status(headers):
+                    break
+                continue
+            tokens = msg.reply.split(".")
+            if len(tokens) > _ACK_TOKENS:  # with a domain before, and a random token at the end
+                tokens = tokens[2:_ACK_TOKENS_WITH_DOMAIN]
+            sequence, count = int(tokens[5]), int(tokens[6])
+            if count != self._count + 1 or sequence <= self._last:
+                self._disturbance = f"gap: {count} ({sequence}) after {self._count} ({self._last})"
+                break
+            self._count, self._last = count, sequence
+            self._outstanding -= 1
+            self.lag = int(tokens[8])
+            events.append(Event(sequence, int(tokens[7]), msg.subject[cut:], msg.data, headers))
+        return events
+
+    def _status(self, headers: dict[str, str]) -> bool:
+        """Take in a status; tell whether reading may go on."""
+        status, words = headers["Status"], headers.get("Description", "")
+        if status == "100":
+            delivered = headers.get("Nats-Last-Consumer")
+            if delivered and int(delivered) > self._count:
+                self._disturbance = f"heartbeat at delivery {delivered}, we are at {self._count}"
+                return False
+        elif status == "408" or "Batch Completed" in words:
+            self._outstanding -= int(headers.get("Nats-Pending-Messages", _PULL))
+        else:
+            self._disturbance = f"status {status} {words}".strip()
+            return False
+        return True
+
+    async def _pull(self) -> None:
+        while self._outstanding <= _OUTSTANDING - _PULL and not self._disturbance:
+            self._outstanding += _PULL
+            await self._broker.client.publish(self._next, _REQUEST, reply=self._inbox)
+
+    def _reconnected(self) -> None:
+        self._disturbance = self._disturbance or "reconnected"
+        self._some.set()
+
+
+def _nothing() -> None:
+    pass

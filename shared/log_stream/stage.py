@@ -1,0 +1,36 @@
+"""A stage: one partitioned log read, one stream written, with positions beside the outputs."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from shared.topology import Log, PartitionedLog
+
+
+class Stage(Struct, frozen=True):
+    """Names of one stage; `group` names its members' leases and its durables."""
+
+    group: str
+    source: PartitionedLog
+    target: Log
+    positions: str
+    """Subject prefix of the position records in the target: `<positions>.<partition>`."""
+    snapshots: Log
+    snapshot_prefix: str
+    """Subject prefix of snapshot chunks: `<snapshot_prefix>.<partition>.<snapshot>.<n>`."""
+
+    def position(self, partition: int) -> str:
+        """Return the subject of a partition's position record."""
+        return f"{self.positions}.{partition}"
+
+    def durable(self, partition: int) -> str:
+        """Return the name of a partition's durable."""
+        return f"{self.group}-{partition}"
+
+    def events(self, partition: int) -> str:
+        """Return the filter that selects all that a partition must see."""
+        return f"{self.source.prefix}.{partition}.>"
+
+    def tick(self, partition: int) -> str:
+        """Return the subject of a partition's ticks."""
+        return f"{self.source.prefix}.{partition}.control.tick"
