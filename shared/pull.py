@@ -28,6 +28,8 @@ _EXPIRES_SECONDS = 20.0
 _HEARTBEAT_SECONDS = 1.0
 _SILENCE_SECONDS = 3.5
 _RETRY_SECONDS = 0.5
+_LAST_MESSAGES_SECONDS = 1.0
+_QUIET_SECONDS = 0.1
 _NANOSECONDS = 1_000_000_000
 
 OnMessage = Callable[[Msg], None]
@@ -104,8 +106,21 @@ class ContinuousPull:
         self._stopping = True
         self._wake.set()
         if self._subscription is not None and self._broker.connected:
+            await self._open_requests_filled()
             # Not unsubscribe: that drops what is in flight, which then waits for ack wait.
             await self._subscription.drain()  # type: ignore[no-untyped-call]  # as nats-py has it
+
+    async def _open_requests_filled(self) -> None:
+        """Wait while messages keep coming for what was requested.
+
+        What the server sends to a subscription that has just ended counts as delivered though
+        nobody saw it: its next worker would take it for a job that a worker died of.
+        """
+        end = time.monotonic() + _LAST_MESSAGES_SECONDS
+        while (  # noqa: ASYNC110 - what is waited for is that nothing more happens
+            self._outstanding and time.monotonic() < min(end, self._heard + _QUIET_SECONDS)
+        ):
+            await asyncio.sleep(_QUIET_SECONDS / 10)
 
     def _wanted(self) -> int:
         free = self._capacity - self._held - self._outstanding
