@@ -29,7 +29,7 @@ SLOW = {
 async def test_rolling_workers_under_load_loses_no_time_and_counts_no_failure(
     own_server: Server, own_client: Client
 ) -> None:
-    traffic = simple_jobs(1_500)
+    traffic = simple_jobs(800)
     ended: list[Process] = []
     async with invoice_workers(3, own_server.url, **SLOW) as workers:
         publishing = asyncio.create_task(publish_all(own_client, traffic.publications))
