@@ -130,14 +130,27 @@ async def publish(client: Client, name: str, keys: Iterable[str], body: Any = No
 
 async def messages(client: Client, stream: str, subject: str) -> list[tuple[str, bytes]]:
     """Return subject and body of what a stream holds under `subject`, oldest first."""
-    js = client.jetstream()
-    found = []
-    subscription = await js.subscribe(subject, stream=stream, ordered_consumer=True)
-    info = await subscription.consumer_info()
-    for _ in range(info.num_pending + info.delivered.consumer_seq):
-        msg = await subscription.next_msg(timeout=5)
-        found.append((msg.subject, msg.data))
+    config = {"ack_policy": "none", "filter_subject": subject, "mem_storage": True}
+    made = await jetstream.call(
+        client, f"CONSUMER.CREATE.{stream}", {"stream_name": stream, "config": config}
+    )
+    left = int(made["num_pending"])
+    subscription = await client.subscribe(
+        client.new_inbox(), pending_msgs_limit=-1, pending_bytes_limit=-1
+    )
+    found: list[tuple[str, bytes]] = []
+    while len(found) < left:
+        ask = {"batch": min(1000, left - len(found)), "expires": 5_000_000_000}
+        await client.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{made['name']}",
+            json.dumps(ask).encode(),
+            reply=subscription.subject,
+        )
+        for _ in range(ask["batch"]):
+            msg = await subscription.next_msg(timeout=10)
+            found.append((msg.subject, msg.data))
     await subscription.unsubscribe()
+    await jetstream.call(client, f"CONSUMER.DELETE.{stream}.{made['name']}")
     return found
 
 
@@ -174,6 +187,8 @@ def owners(members: Iterable[Member]) -> Counter[int]:
 async def _main(url: str, name: str, who: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    sys.stdout.write("hears signals\n")
+    sys.stdout.flush()
     async with connected(BrokerSettings(url=url), who, stop=stop) as broker:
         one = Member(broker, stage_of(name), lambda: Counting(name), POLICY, who)
         await one.run(stop, Deadline(10))
