@@ -1,0 +1,1 @@
+"""Aggregates telemetry by rules: windows of event time over a log, replayable."""
