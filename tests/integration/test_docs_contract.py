@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -20,17 +21,23 @@ from services.invoice_worker.issuing import Issuer
 from services.invoice_worker.ledger import Ledger
 from services.invoice_worker.settings import InvoiceSettings, QueueSettings
 from services.invoice_worker.topology import topology
+from shared import jetstream
 from shared.cli.up import UpSettings
 from shared.contracts import headers
 from shared.contracts.invoices import InvoiceIssued, InvoiceJob, InvoiceRendered
 from shared.metrics import WorkerCollector
+from shared.provision import provision
+from shared.settings import StreamSettings
 from shared.work_queue.outcome import Reason
 from shared.work_queue.stats import QueueStats
+from tests.headrace import environment
+from tests.server import Server
 from tests.unit.invoice_worker.samples import changed, issued, refusal
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONTRACT = (DOCS / "contract.md").read_text("utf-8")
 OPERATIONS = (DOCS / "operations.md").read_text("utf-8")
+PAGES = sorted([DOCS.parent / "README.md", DOCS.parent / "CHANGELOG.md", *DOCS.rglob("*.md")])
 
 _BLOCK = re.compile(r"^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -92,7 +99,7 @@ def test_every_json_and_toml_example_is_of_a_kind_that_is_run() -> None:
         "json invoice-issued",
         "json invoice-rendered",
         "toml sellers",
-        "console",
+        "console nats",
     }
 
 
@@ -197,6 +204,46 @@ def test_the_log_events_are_those_that_are_written() -> None:
         "durable created",
         "durable updated",
     }
+
+
+async def test_the_commands_of_schedules_do_what_is_said(
+    own_server: Server, own_client: Client, nats_cli: str, tmp_path: Path
+) -> None:
+    await provision(own_client, topology(QueueSettings()), StreamSettings())
+    (commands,) = blocks(CONTRACT, "console nats")
+    shell = await asyncio.create_subprocess_exec(
+        "sh",
+        "-euc",
+        commands,
+        env=environment(
+            NATS_URL=own_server.url,
+            JOB=json.dumps(JOBS[1]),
+            HOME=str(tmp_path),
+            PATH=f"{Path(nats_cli).parent}:{os.environ['PATH']}",
+        ),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await shell.communicate()
+    assert shell.returncode == 0, said.decode()
+    assert b"so-7" in said
+    kept = await jetstream.last_message(own_client, "INVOICE_SCHEDULES", "schedules.invoice.so-7")
+    assert kept is not None
+    assert kept.headers["Nats-Schedule-Target"] == "scheduled.invoice.demo"
+    gone = await jetstream.last_message(own_client, "INVOICE_SCHEDULES", "schedules.invoice.so-8")
+    assert gone is None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text("utf-8")):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads}
 
 
 def test_the_guide_shows_the_example_as_it_is() -> None:
