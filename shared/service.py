@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ from shared.settings import BrokerSettings, HttpSettings, LogSettings, SettingsE
 _log = logger("service")
 
 _PROVISION_RETRY_SECONDS = 0.5
+_COLLECT_AFTER = (20_000, 20, 20)
 
 
 class Unit(Protocol):
@@ -87,6 +89,9 @@ def load_settings(cls: type[Settings]) -> Settings:
 def serve(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:
     """Run the service until it is told to stop; return the exit code."""
     logs.configure(runtime.log, service=entry.name)
+    # By default Python looks for cycles after every 700 new objects, here a few jobs; jobs make
+    # hardly any, and looking took 15 % of the CPU of an invoice.
+    gc.set_threshold(*_COLLECT_AFTER)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_guarded(entry, runtime, build))
 
