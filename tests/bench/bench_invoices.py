@@ -21,6 +21,7 @@ from tests.bench.__main__ import say
 from tests.bench.rig import (
     ROUNDS,
     Measured,
+    compare,
     cpu_of,
     cpu_ratio,
     epoch_seconds,
@@ -36,7 +37,7 @@ from tests.processes import invoice_worker
 from tests.server import Server
 
 GROUP: Final = 200
-COUNTS: Final = {GROUP: 10_000, 1: 1_000}
+COUNTS: Final = {GROUP: 10_000, 1: 600}
 OF_SINGLE: Final = 8.0
 GOAL: Final = 5_000
 
@@ -55,7 +56,7 @@ async def main() -> None:
     row(f"commits of up to {GROUP}", runs[GROUP], 1_000)
     row("commits of one", runs[1], 1_000)
     missed = require("group commit to single", ratio(runs[GROUP], runs[1]), OF_SINGLE)
-    require("  by CPU", cpu_ratio(runs[GROUP], runs[1]), OF_SINGLE)
+    compare("  by CPU", cpu_ratio(runs[GROUP], runs[1]))
     best = max(one.rate for one in runs[GROUP])
     alone = 1 / min(one.cpu_each(1) for one in runs[GROUP])
     say(f"  best round {best:,.0f} invoices/s (goal {GOAL:,}, depends on the machine)")

@@ -182,6 +182,11 @@ def require(what: str, measured: float, least: float) -> str:
     return "" if measured >= least else words
 
 
+def compare(what: str, measured: float) -> None:
+    """Print a ratio that has no target."""
+    say(f"  {what}: {measured:.2f}")
+
+
 def _own_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
