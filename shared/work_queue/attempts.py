@@ -35,11 +35,16 @@ from shared.work_queue.delivery import Held
 
 
 class Record(Struct, frozen=True):
-    """What is stored: attempts made so far, at which delivery, and how that one stood."""
+    """What is stored: attempts made so far, at which delivery, and how that one stood.
+
+    `arrival_ns` tells the job from another of the same sequence, where the queue was removed
+    and made again.
+    """
 
     made: int
     delivered: int
     state: Literal["settled", "open"]
+    arrival_ns: int = 0
 
 
 Suspicion = Literal["none", "once", "twice"]
@@ -83,15 +88,17 @@ class Attempts:
             self._client, ATTEMPTS.name, f"{self._prefix}.{held.sequence}"
         )
         record = None if stored is None else _decoder.decode(stored.data)
+        if record is not None and record.arrival_ns != held.arrival_ns:
+            record = None
         return judge(held.delivered, record)
 
     async def open(self, held: Held, made: int) -> None:
         """Record that an attempt at a suspect begins; `made` counts it. Raises broker errors."""
-        await self._write(held, Record(made, held.delivered, "open"))
+        await self._write(held, Record(made, held.delivered, "open", held.arrival_ns))
 
     async def settled(self, held: Held, made: int) -> None:
         """Record that this delivery ended orderly after `made` attempts. Raises broker errors."""
-        await self._write(held, Record(made, held.delivered, "settled"))
+        await self._write(held, Record(made, held.delivered, "settled", held.arrival_ns))
 
     async def _write(self, held: Held, record: Record) -> None:
         subject = f"{self._prefix}.{held.sequence}"

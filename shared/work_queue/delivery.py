@@ -45,9 +45,14 @@ class Held:
         return int(self._tokens[5])
 
     @property
+    def arrival_ns(self) -> int:
+        """When the stream stored the message, nanoseconds since the epoch."""
+        return int(self._tokens[7])
+
+    @property
     def arrival(self) -> dt.datetime:
         """When the stream stored the message, UTC."""
-        return dt.datetime.fromtimestamp(int(self._tokens[7]) / _NANOSECONDS, dt.UTC)
+        return dt.datetime.fromtimestamp(self.arrival_ns / _NANOSECONDS, dt.UTC)
 
 
 class Delivery(Generic[T_co]):

@@ -1,8 +1,9 @@
 """Park a job: publish it to the dead letters and wait until the server has it.
 
 Only then may the delivery be terminated, so that no crash between the two loses the job. A
-crash after the publish parks it again; both letters carry the id `<stream>:<sequence>`, and
-the server keeps the first.
+crash after the publish parks it again; both letters carry the same id, and the server keeps
+the first. The id holds the arrival time too, lest a queue that was removed and made again, and
+counts from 1 again, have its letters taken for repeats.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ async def park(client: Client, service: str, held: Held, letter: DeadLetter, att
     original = message.headers or {}
     about = {
         **headers.without_instructions(original),
-        headers.MESSAGE_ID: f"{held.stream}:{held.sequence}",
+        headers.MESSAGE_ID: f"{held.stream}:{held.sequence}:{held.arrival_ns}",
         headers.DEAD_REASON: letter.reason,
         headers.DEAD_ERROR: one_line(letter.error),
         headers.DEAD_ATTEMPTS: str(attempts),

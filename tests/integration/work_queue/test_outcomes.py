@@ -188,3 +188,19 @@ async def test_nothing_is_recorded_for_jobs_that_succeed_at_once(
             await eventually(queue.empty)
         subject = f"attempts.{queue.durable.stream}.>"
         assert await jetstream.last_message(queue.broker.client, ATTEMPTS.name, subject) is None
+
+
+async def test_a_queue_that_is_made_again_loses_no_letter_to_an_old_one_of_its_sequence(
+    server: Server, unique: str
+) -> None:
+    async def handle(_: Delivery[Job]) -> Outcome:
+        raise Permanent("never")
+
+    async with rig(server.url, unique) as queue:
+        for _ in range(2):
+            await queue.publish({"n": 1})
+            async with working(queue.worker(handle)):
+                await eventually(queue.empty)
+            await jetstream.call(queue.broker.client, f"STREAM.DELETE.{queue.durable.stream}")
+            await queue.provision()
+        assert [letter.origin_sequence for letter in await queue.dead()] == [1, 1]
