@@ -44,7 +44,7 @@ class ExactSum:
                 terms[-1] = total
                 return terms
         terms.append(value)
-        if len(terms) >= _PENDING:
+        if not len(terms) % _PENDING:  # not at every length above: wild values leave many terms
             terms[:] = _condensed(terms)
         return terms
 

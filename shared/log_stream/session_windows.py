@@ -45,7 +45,8 @@ class SessionWindows(Generic[S, V]):
         self._keep_ms = windower.gap_ms + allowed_lateness_ms
         self._sessions: dict[str, list[_Session[S]]] = {}
         self._due: dict[str, int] = {}
-        self._queue: list[tuple[int, str]] = []
+        self._queue: dict[int, list[str]] = {}
+        self._queue_times: list[int] = []
 
     def add(self, key: str, time_ms: int, value: V, watermark_ms: int) -> Emission[S] | None:
         """Count an event in its session, and merge those that it joins."""
@@ -67,12 +68,13 @@ class SessionWindows(Generic[S, V]):
     def close(self, watermark_ms: int) -> list[Closed[S]]:
         """Close what ends at or before the watermark; in the order of end, start, key."""
         closed: list[Closed[S]] = []
-        while self._queue and self._queue[0][0] <= watermark_ms:
-            due_ms, key = heappop(self._queue)
-            if self._due.get(key) == due_ms:  # else the key was queued again, for earlier
-                closed += self._advance(key, watermark_ms)
+        while self._queue_times and self._queue_times[0] <= watermark_ms:
+            due_ms = heappop(self._queue_times)
+            for key in self._queue.pop(due_ms):
+                if self._due.get(key) == due_ms:  # else it was queued again, for earlier
+                    closed += self._advance(key, watermark_ms)
         closed.sort(key=lambda window: (window.end_ms, window.start_ms, window.key))
-        self.due_ms = self._queue[0][0] if self._queue else FOREVER
+        self.due_ms = self._queue_times[0] if self._queue_times else FOREVER
         return closed
 
     def snapshot(self, chunk_windows: int = CHUNK_WINDOWS) -> Iterator[Chunk]:
@@ -157,8 +159,11 @@ class SessionWindows(Generic[S, V]):
         """
         if due_ms < self._due.get(key, FOREVER):
             self._due[key] = due_ms
-            heappush(self._queue, (due_ms, key))
-            self.due_ms = min(self.due_ms, due_ms)
+            if due_ms not in self._queue:
+                self._queue[due_ms] = []
+                heappush(self._queue_times, due_ms)
+                self.due_ms = min(self.due_ms, due_ms)
+            self._queue[due_ms].append(key)
 
 
 class _Session(Generic[S]):
