@@ -61,6 +61,15 @@ class HttpSettings(Struct, frozen=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = field(default=0, name="HTTP_PORT")
 
 
+class ProcessSettings(Struct, frozen=True):
+    """What every service's process is told, in one field."""
+
+    broker: BrokerSettings
+    log: LogSettings
+    http: HttpSettings
+    streams: StreamSettings
+
+
 def load(cls: type[Settings], environment: Mapping[str, str] | None = None) -> Settings:
     """Read `cls` from the environment. Raises `SettingsError` naming every wrong variable."""
     wrong: list[str] = []

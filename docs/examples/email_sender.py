@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import smtplib
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
 from email.message import EmailMessage
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from shared.broker import Broker
-from shared.metrics import WorkerCollector
+from shared.queue_service import QueueService, serve_queue
 from shared.registry import MessageType, ServiceEntry
-from shared.service import Parts, Runtime, load_settings, serve
-from shared.settings import BrokerSettings, HttpSettings, LogSettings, StreamSettings
+from shared.service import load_settings
+from shared.settings import ProcessSettings
 from shared.topology import ATTEMPTS, DEAD_LETTERS, Durable, Schedules, Topology, WorkQueue
 from shared.work_queue import (
     Ack,
@@ -26,7 +23,6 @@ from shared.work_queue import (
     Delivery,
     Outcome,
     Retry,
-    Worker,
     WorkerPolicy,
     json_body,
 )
@@ -37,10 +33,7 @@ _REFUSED_FOR_GOOD = 500
 class Settings(Struct, frozen=True):
     """Environment variables; what is wrong in them is named at start."""
 
-    broker: BrokerSettings
-    log: LogSettings
-    http: HttpSettings
-    streams: StreamSettings
+    process: ProcessSettings
     smtp_host: str = field(default="127.0.0.1", name="EMAIL_SMTP_HOST")
     smtp_port: Annotated[int, Meta(ge=1, le=65535)] = field(default=25, name="EMAIL_SMTP_PORT")
     sender: str = field(default="robot@headrace.example", name="EMAIL_SENDER")
@@ -110,34 +103,18 @@ def _judged(code: int, words: bytes | str) -> Outcome:
     return DeadLetter("invalid", error) if code >= _REFUSED_FOR_GOOD else Retry(error)
 
 
-@contextlib.asynccontextmanager
-async def build(
-    settings: Settings, broker: Broker, provision: Callable[[], Awaitable[None]]
-) -> AsyncIterator[Parts]:
-    """Put the parts together: one worker."""
-    worker = Worker(
-        broker,
-        WORKERS,
-        WorkerPolicy(
-            concurrency=5,
-            max_attempts=settings.max_attempts,
-            backoff=Backoff(first_seconds=settings.retry_seconds),
-        ),
-        service=ENTRY.name,
-        decode=json_body(Email),
-        handler=EmailSender(settings).handle,
-        restore=provision,
-    )
-    yield Parts(units={"send": worker}, collectors=[WorkerCollector([worker])])
-
-
 def main() -> int:
     """Run the service; return its exit code."""
     settings = load_settings(Settings)
-    runtime = Runtime(
-        settings.broker, settings.log, settings.http, settings.streams, stop_deadline_seconds=25
+    backoff = Backoff(first_seconds=settings.retry_seconds)
+    service = QueueService(
+        entry=ENTRY,
+        durable=WORKERS,
+        policy=WorkerPolicy(concurrency=5, max_attempts=settings.max_attempts, backoff=backoff),
+        decode=json_body(Email),
+        handler=EmailSender(settings).handle,
     )
-    return serve(ENTRY, runtime, lambda broker, again: build(settings, broker, again))
+    return serve_queue(service, settings.process)
 
 
 if __name__ == "__main__":
