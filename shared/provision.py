@@ -135,9 +135,17 @@ async def _plan_stream(client: Client, stream: Stream, settings: StreamSettings)
         f"then `headrace provision`."
     )
     have = await _current(client, "stream", name, name)
+    if have is not None and isinstance(stream, Log):
+        want["sources"] = _with_others(have.get("sources"), want["sources"])
     return _decide(
         "stream", name, name, have=have, want=want, fixed=_FIXED_STREAM_FIELDS, mend=mend
     )
+
+
+def _with_others(have: list[Any] | None, want: list[Any] | None) -> list[Any] | None:
+    """Return the sources that a log has, and those that this service wants."""
+    names = {source["name"] for source in want or []}
+    return [source for source in have or [] if source["name"] not in names] + (want or []) or None
 
 
 async def _plan_durable(client: Client, durable: Durable, *, new_stream: bool) -> Change:

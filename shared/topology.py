@@ -90,6 +90,21 @@ class WorkQueue(Struct, frozen=True):
         }
 
 
+class Source(Struct, frozen=True):
+    """Messages that a log takes over from another stream, by themselves and once each."""
+
+    stream: str
+    subject: str
+    """Which of them, with wildcards."""
+    renamed: str
+    """Their subject here, with `{{wildcard(n)}}` for what the wildcards stood for."""
+
+    def clause(self) -> dict[str, Any]:
+        """Return the clause of the stream configuration."""
+        transform = {"src": self.subject, "dest": self.renamed}
+        return {"name": self.stream, "subject_transforms": [transform]}
+
+
 class Log(Struct, frozen=True):
     """A stream that keeps its history: many readers, each with a position of its own."""
 
@@ -106,6 +121,8 @@ class Log(Struct, frozen=True):
     """Take atomic batches and records that replace their predecessor."""
     ttl: bool = False
     """Take messages that expire by themselves."""
+    sources: tuple[Source, ...] = ()
+    """Added to those that the stream has: several services may each declare their own."""
     max_message_bytes: int = -1
     duplicate_window_seconds: float = 120
 
@@ -125,6 +142,7 @@ class Log(Struct, frozen=True):
             "allow_atomic": self.atomic,
             "allow_rollup_hdrs": self.atomic,
             "allow_msg_ttl": self.ttl,
+            "sources": [source.clause() for source in self.sources] or None,
             "allow_direct": True,
         }
 
