@@ -47,9 +47,8 @@ class FixedWindows(Generic[S, V]):
         self._allowed_ms = allowed_lateness_ms
         self._open: dict[int, dict[str, S]] = {}
         self._open_ends: list[int] = []
-        self._kept: dict[int, dict[str, S]] = {}
+        self._kept: dict[int, tuple[dict[str, S], dict[str, int]]] = {}  # revisions above 0
         self._kept_ends: list[int] = []
-        self._revisions: dict[int, dict[str, int]] = {}
 
     def add(self, key: str, time_ms: int, value: V, watermark_ms: int) -> Emission[S] | None:
         """Count an event, in each of its windows."""
@@ -83,12 +82,10 @@ class FixedWindows(Generic[S, V]):
             ]
             self.open_windows -= len(states)
             if watermark_ms < end_ms + self._allowed_ms:
-                self._kept[end_ms] = states
+                self._kept[end_ms] = (states, {})
                 heappush(self._kept_ends, end_ms)
         while self._kept_ends and self._kept_ends[0] + self._allowed_ms <= watermark_ms:
-            end_ms = heappop(self._kept_ends)
-            del self._kept[end_ms]
-            self._revisions.pop(end_ms, None)
+            del self._kept[heappop(self._kept_ends)]
         self._look_ahead()
         return closed
 
@@ -99,37 +96,37 @@ class FixedWindows(Generic[S, V]):
         """
         chunk: Chunk = []
         room = chunk_windows
-        for filed, kept in ((self._open, False), (self._kept, True)):
-            for end_ms, states in filed.items():
-                items = iter(states.items())
-                while part := dict(islice(items, room)):
-                    row: list[object] = [end_ms, part]
-                    if kept:
-                        revisions = self._revisions.get(end_ms, {})
-                        row.append({key: revisions[key] for key in part if key in revisions})
-                    chunk.append(row)
-                    room -= len(part)
-                    if not room:
-                        yield chunk
-                        chunk, room = [], chunk_windows
+        for end_ms, states, revisions in self._filed():
+            items = iter(states.items())
+            while part := dict(islice(items, room)):
+                row: list[object] = [end_ms, part]
+                if revisions is not None:
+                    row.append({key: revisions[key] for key in part if key in revisions})
+                chunk.append(row)
+                room -= len(part)
+                if not room:
+                    yield chunk
+                    chunk, room = [], chunk_windows
         if chunk:
             yield chunk
 
     def restore(self, chunk: Chunk) -> None:
         """Take in one chunk of a snapshot."""
-        for end_ms, states, *revisions in chunk:
-            filed, ends = (
-                (self._kept, self._kept_ends) if revisions else (self._open, self._open_ends)
-            )
-            if end_ms not in filed:
-                filed[end_ms] = {}
-                heappush(ends, end_ms)
-            filed[end_ms].update(states)
-            if not revisions:
-                self.open_windows += len(states)
-            elif revisions[0]:
-                self._revisions.setdefault(end_ms, {}).update(revisions[0])
+        for end_ms, part, *kept in chunk:
+            if kept:
+                states, revisions = self._kept.get(end_ms) or self._keep(end_ms)
+                revisions.update(kept[0])
+            else:
+                states = self._open.get(end_ms) or self._begin(end_ms)
+                self.open_windows += len(part)
+            states.update(part)
         self._look_ahead()
+
+    def _filed(self) -> Iterator[tuple[int, dict[str, S], dict[str, int] | None]]:
+        for end_ms, states in self._open.items():
+            yield end_ms, states, None
+        for end_ms, (states, revisions) in self._kept.items():
+            yield end_ms, states, revisions
 
     def _add_to_each(
         self, key: str, time_ms: int, value: V, watermark_ms: int
@@ -168,17 +165,12 @@ class FixedWindows(Generic[S, V]):
         states[key] = self._add(state, value)
 
     def _correct(self, key: str, end_ms: int, value: V) -> Closed[S]:
-        states = self._kept.get(end_ms)
-        if states is None:
-            states = self._kept[end_ms] = {}
-            heappush(self._kept_ends, end_ms)
-            self._look_ahead()
+        states, revisions = self._kept.get(end_ms) or self._keep(end_ms)
         state = states.get(key)
         revision = 0
         if state is None:
             state = self._new()
         else:
-            revisions = self._revisions.setdefault(end_ms, {})
             revision = revisions[key] = revisions.get(key, 0) + 1
         states[key] = state = self._add(state, value)
         return Closed(key, end_ms - self._size_ms, end_ms, state, revision, final=True)
@@ -189,6 +181,13 @@ class FixedWindows(Generic[S, V]):
         heappush(self._open_ends, end_ms)
         self.due_ms = min(self.due_ms, end_ms)
         return states
+
+    def _keep(self, end_ms: int) -> tuple[dict[str, S], dict[str, int]]:
+        kept: tuple[dict[str, S], dict[str, int]] = ({}, {})
+        self._kept[end_ms] = kept
+        heappush(self._kept_ends, end_ms)
+        self.due_ms = min(self.due_ms, end_ms + self._allowed_ms)
+        return kept
 
     def _look_ahead(self) -> None:
         close_ms = self._open_ends[0] if self._open_ends else FOREVER

@@ -86,6 +86,60 @@ def test_what_touches_a_session_closed_for_good_does_not_join_the_next_one() -> 
     assert [event.time_ms for event in done.late] == [8]
 
 
+@pytest.mark.parametrize("times", [[0, 10], [10, 0]])
+def test_events_one_gap_apart_are_two_sessions(times: list[int]) -> None:
+    events = [Event(time_ms, "a", time_ms) for time_ms in times]
+    done = run(Case(Session(10), grace_ms=10, allowed_ms=0, events=events))
+    assert done.outputs == [("a", 0, 10, [0], 0, True), ("a", 10, 20, [10], 0, True)]
+
+
+def test_an_event_out_of_order_does_not_shorten_its_session() -> None:
+    events = [Event(n, "a", t) for n, t in enumerate([0, 5, 2])]
+    done = run(Case(Session(10), grace_ms=10, allowed_ms=0, events=events))
+    assert done.outputs == [("a", 0, 15, [0, 1, 2], 0, True)]
+
+
+def test_a_late_event_within_a_closed_session_corrects_it() -> None:
+    events = [Event(n, "a", t) for n, t in enumerate([0, 5])]
+    other = Event(2, "b", 20)
+    late = Event(3, "a", 3)
+    done = run(Case(Session(10), grace_ms=0, allowed_ms=10, events=[*events, other, late]))
+    assert done.outputs[:2] == [("a", 0, 15, [0, 1], 0, True), ("a", 0, 15, [0, 1, 3], 1, True)]
+    assert done.late == [late]
+
+
+def test_a_closed_session_is_remembered_for_as_long_as_an_event_can_touch_it() -> None:
+    events = [Event(n, "a", t) for n, t in enumerate([1, 10, 30, 19])]
+    done = run(Case(Session(10), grace_ms=0, allowed_ms=5, events=events))
+    assert done.outputs == [("a", 1, 20, [0, 1], 0, True), ("a", 30, 40, [2], 0, True)]
+    assert [missed.event.time_ms for missed in done.missed] == [19]
+
+
+@pytest.mark.parametrize("windower", [Tumbling(10), Session(4)])
+def test_revisions_go_on_after_a_restore(windower: Tumbling | Session) -> None:
+    case = Case(windower, grace_ms=0, allowed_ms=50, events=[])
+    late = Run(case)
+    for number, time_ms in enumerate([1, 20, 2]):
+        late.take(Event(number, "a", time_ms))
+    late = late.carried_over(case, 1)
+    late.take(Event(3, "a", 3))
+    assert [(bag, revision) for _, _, _, bag, revision, _ in late.outputs] == [
+        ([0], 0),
+        ([0, 2], 1),
+        ([0, 2, 3], 2),
+    ]
+
+
+def test_restored_sessions_close_on_time_beside_those_that_are_kept() -> None:
+    case = Case(Session(10), grace_ms=0, allowed_ms=50, events=[])
+    late = Run(case)
+    late.take(Event(0, "a", 0))
+    late.take(Event(1, "a", 20))
+    late = late.carried_over(case, 1)
+    late.take(Event(2, "b", 31))
+    assert late.outputs == [("a", 0, 10, [0], 0, True), ("a", 20, 30, [1], 0, True)]
+
+
 @pytest.mark.parametrize("windower", [Tumbling(10), Hopping(10, 5), Session(10)])
 def test_an_overdue_close_is_an_error_and_no_silent_difference(
     windower: Tumbling | Hopping | Session,
