@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 
 from msgspec import Struct
 
+from shared.log_stream.stage import Stage
 from shared.topology import Topology
 
 ENTRY_POINT_GROUP = "headrace.services"
@@ -46,6 +47,8 @@ class ServiceEntry(Struct, frozen=True):
     topology: Callable[[], Topology]
     """Reads the settings that it depends on; raises `SettingsError`."""
     messages: tuple[MessageType, ...]
+    stages: Callable[[], tuple[Stage, ...]] = tuple
+    """The log stages that it runs, for `headrace lag`."""
     demo: DemoTraffic | None = None
     try_it: tuple[str, ...] = ()
     """Commands for a newcomer, printed by `headrace up` when the service is ready."""

@@ -86,6 +86,9 @@ class Counting:
     def keys(self) -> int:
         return len(self._counts)
 
+    def numbers(self) -> dict[str, float]:
+        return {"keys": float(len(self._counts))}
+
     def snapshot(self) -> Iterator[object]:
         items = list(self._counts.items())
         for start in range(0, len(items), 1000):

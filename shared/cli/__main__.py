@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import dead, demo, provision, schema, terminal, up
+from shared.cli import dead, demo, lag, provision, schema, terminal, up
 
 app = typer.Typer(
     name="headrace",
@@ -18,6 +18,7 @@ app.command()(up.up)
 app.command()(demo.demo)
 app.command()(provision.provision)
 app.command()(schema.schema)
+app.command()(lag.lag)
 app.add_typer(dead.app, name="dead")
 
 

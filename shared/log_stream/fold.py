@@ -61,6 +61,9 @@ class Fold(Protocol):
     def keys(self) -> int:
         """Return the size of the state in entries, to weigh a snapshot against a refold."""
 
+    def numbers(self) -> Mapping[str, float]:
+        """Return what metrics show of the state, by name, for example `watermark_seconds`."""
+
     def snapshot(self) -> Iterator[object]:
         """Yield the state in pieces that msgspec encodes, each small enough for 20 ms."""
 

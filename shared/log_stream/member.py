@@ -50,6 +50,7 @@ class Member:
     ) -> None:
         self._broker = broker
         self._stage = stage
+        self.group = stage.group
         self._make_fold = make_fold
         self._policy = policy
         self._name = name
