@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from shared import jetstream, logs
 from shared.broker import connected
 from shared.deadline import Deadline
-from shared.log_stream.fold import Event, Output
+from shared.log_stream.fold import Event, Fold, Output
 from shared.log_stream.member import Member
 from shared.log_stream.policy import LogPolicy
 from shared.log_stream.stage import Stage
@@ -101,13 +101,29 @@ class Counting:
             (self._counts if which == "counts" else self._since).update(map(tuple, items))
 
 
+class CountingProgram:
+    """Runs `Counting`; it needs no seed and proposes nothing."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def seed(self) -> str:
+        return ""
+
+    def fold(self, _: str) -> Counting:
+        return Counting(self._name)
+
+    def proposal(self, _: Fold) -> None:
+        return None
+
+
 @contextlib.asynccontextmanager
 async def member(
     url: str, name: str, who: str, policy: LogPolicy = POLICY
 ) -> AsyncIterator[Member]:
     """Run a member in this process while the context is open."""
     async with connected(BrokerSettings(url=url), who) as broker:
-        running = Member(broker, stage_of(name), lambda: Counting(name), policy, who)
+        running = Member(broker, stage_of(name), CountingProgram(name), policy, who)
         stop = asyncio.Event()
         task = asyncio.create_task(running.run(stop, Deadline(10)))
         try:
@@ -193,7 +209,7 @@ async def _main(url: str, name: str, who: str) -> None:
     sys.stdout.write("hears signals\n")
     sys.stdout.flush()
     async with connected(BrokerSettings(url=url), who, stop=stop) as broker:
-        one = Member(broker, stage_of(name), lambda: Counting(name), POLICY, who)
+        one = Member(broker, stage_of(name), CountingProgram(name), POLICY, who)
         await one.run(stop, Deadline(10))
 
 

@@ -14,6 +14,8 @@ from typing import Final
 LARGEST: Final = 2.0**960
 """Greatest magnitude (about 1e289) that counts as finite: 2**63 such values do not overflow."""
 
+_LEAST: Final = -LARGEST
+
 _PENDING: Final = 16
 """As many terms gather before they are summed up: fewer cost time, more cost memory."""
 
@@ -33,7 +35,7 @@ class ExactSum:
     @staticmethod
     def add(terms: list[float], value: float) -> list[float]:
         """Add a value, in place."""
-        if not -LARGEST <= value <= LARGEST:
+        if not _LEAST <= value <= LARGEST:
             value = inf if value > 0 else -inf if value < 0 else nan
         elif terms:
             last = terms[-1]

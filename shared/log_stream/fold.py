@@ -69,3 +69,23 @@ class Fold(Protocol):
 
     def restore(self, pieces: Iterable[bytes]) -> None:
         """Replace the state by that of a snapshot's pieces, encoded as msgpack."""
+
+
+class Program(Protocol):
+    """What a service runs on each partition: how a fold begins, and what it should be told.
+
+    Both come from outside the log, so neither reaches the fold but through it: the seed is
+    kept in the position record, a proposal becomes a control message.
+    """
+
+    def seed(self) -> str:
+        """Return what a fold is to begin with where none has begun yet."""
+
+    def fold(self, seed: str) -> Fold:
+        """Return a new fold."""
+
+    def proposal(self, fold: Fold) -> tuple[str, bytes] | None:
+        """Return name and body of the control message that the fold should see next, if any.
+
+        Asked when the fold has seen all there is. The event's subject is `control.<name>`.
+        """

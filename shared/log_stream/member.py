@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from nats.aio.client import Client
 
@@ -19,7 +19,7 @@ from shared import jetstream
 from shared.broker import Broker
 from shared.contracts import headers
 from shared.deadline import Deadline
-from shared.log_stream.fold import Fold
+from shared.log_stream.fold import Program
 from shared.log_stream.guard import LogChangedError
 from shared.log_stream.partition import BROKER_ERRORS, Partition, StoppedError
 from shared.log_stream.partitions import owner_of
@@ -44,14 +44,14 @@ class Member:
         self,
         broker: Broker,
         stage: Stage,
-        make_fold: Callable[[], Fold],
+        program: Program,
         policy: LogPolicy,
         name: str,
     ) -> None:
         self._broker = broker
         self._stage = stage
         self.group = stage.group
-        self._make_fold = make_fold
+        self._program = program
         self._policy = policy
         self._name = name
         self._lease = f"leases.{stage.group}.{name}"
@@ -126,7 +126,7 @@ class Member:
             self._broker,
             self._stage,
             number,
-            self._make_fold,
+            self._program,
             self._policy,
             owner=self._name,
             lease_valid=self._lease_valid,

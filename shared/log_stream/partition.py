@@ -21,7 +21,7 @@ from shared.contracts import headers
 from shared.jetstream import JetStreamError
 from shared.log_stream import guard, position, snapshots
 from shared.log_stream.commit import Committer
-from shared.log_stream.fold import Event, Fold, Output
+from shared.log_stream.fold import Event, Fold, Output, Program
 from shared.log_stream.guard import LogChangedError
 from shared.log_stream.policy import LogPolicy, PartitionStats
 from shared.log_stream.position import FencedError, Manifest, Position
@@ -36,6 +36,7 @@ _TICK = "control.tick"
 _BATCH_SECONDS = 0.25
 _MOST_WAITING_OUTPUTS = 5000
 _RETRY_SECONDS = 0.2
+_CONTROL_SECONDS = 1.0
 
 BROKER_ERRORS = (JetStreamError, nats.errors.Error, TimeoutError, OSError)
 
@@ -52,7 +53,7 @@ class Partition:
         broker: Broker,
         stage: Stage,
         number: int,
-        make_fold: Callable[[], Fold],
+        program: Program,
         policy: LogPolicy,
         *,
         owner: str,
@@ -61,7 +62,7 @@ class Partition:
         self._broker = broker
         self._stage = stage
         self.number = number
-        self._make_fold = make_fold
+        self._program = program
         self._policy = policy
         self._owner = owner
         self._lease_valid = lease_valid
@@ -72,8 +73,8 @@ class Partition:
         """Sequence and arrival time of the event folded last."""
         self._since_snapshot = 0
         self._idle_since = 0.0
-        self._next_tick = 0.0
-        self.fold = make_fold()
+        self._next_control = 0.0
+        self.fold: Fold = program.fold("")
         self.stats = PartitionStats()
 
     @property
@@ -90,7 +91,11 @@ class Partition:
         began = time.monotonic()
         try:
             claimed = await position.claim(
-                self._client, self._stage.target.name, self._subject, self._owner
+                self._client,
+                self._stage.target.name,
+                self._subject,
+                self._owner,
+                seed=self._program.seed(),
             )
             record = claimed[1]
             await self._restore(record)
@@ -123,7 +128,7 @@ class Partition:
         return self._stage.position(self.number)
 
     async def _restore(self, record: Position) -> None:
-        self.fold = self._make_fold()
+        self.fold = self._program.fold(record.seed)
         self._folded = (0, 0)
         manifest = record.snapshot
         if manifest is not None:
@@ -131,7 +136,7 @@ class Partition:
                 self.fold.restore(await self._snapshots.load(manifest, self.fold.schema))
                 self._folded = (manifest.sequence, manifest.arrival_ns)
             except SnapshotUnusableError as error:
-                self.fold = self._make_fold()
+                self.fold = self._program.fold(record.seed)
                 _log.warning(
                     "snapshot unusable, folding anew", partition=self.number, error=str(error)
                 )
@@ -169,7 +174,7 @@ class Partition:
                     self._idle_since = time.monotonic()
             await committer.below(_MOST_WAITING_OUTPUTS)
             await self._snapshot_when_worth_it(committer)
-            await self._tick_when_idle(committer)
+            await self._tell_the_fold(committer)
             self.stats.follow(self.fold, self._folded, committer)
         await committer.move(*self._folded)
         await self._snapshot(committer)
@@ -256,32 +261,35 @@ class Partition:
             seconds=round(time.monotonic() - began, 3),
         )
 
-    async def _tick_when_idle(self, committer: Committer) -> None:
-        """Append a tick when events have stopped and windows are open; a zombie's is refused.
+    async def _tell_the_fold(self, committer: Committer) -> None:
+        """Append what the fold should see: a proposal of the program, or a tick.
 
-        The fence is on the partition's tail: nothing may lie in it above what was folded.
+        Only when it has seen all there is. The fence is on the partition's tail: nothing may
+        lie in it above what was folded, so a zombie's message is refused.
         """
         now = time.monotonic()
-        idle = now - self._idle_since
-        if (
-            idle < self._policy.idle_seconds
-            or now < self._next_tick
-            or self._reader.lag
-            or committer.waiting_outputs
-            or not self.fold.open_windows()
-        ):
+        if self._reader.lag or committer.waiting_outputs or now < self._next_control:
             return
-        self._next_tick = now + self._policy.idle_seconds / 2
+        if proposal := self._program.proposal(self.fold):
+            self._next_control = now + _CONTROL_SECONDS
+            await self._append(*proposal)
+            return
+        idle = now - self._idle_since
+        if idle >= self._policy.idle_seconds and self.fold.open_windows():
+            self._next_control = now + self._policy.idle_seconds / 2
+            if await self._append("tick", msgspec.json.encode({"idle_ms": int(idle * 1000)})):
+                self.stats.ticks += 1
+
+    async def _append(self, name: str, body: bytes) -> bool:
         fence = {
             headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(self._folded[0]),
             headers.EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: self._stage.events(self.number),
         }
-        body = msgspec.json.encode({"idle_ms": int(idle * 1000)})
+        subject = self._stage.control(self.number, name)
         try:
-            await jetstream.publish(
-                self._client, self._stage.tick(self.number), body, fence, timeout=1.0
-            )
-            self.stats.ticks += 1
+            await jetstream.publish(self._client, subject, body, fence, timeout=1.0)
         except BROKER_ERRORS as error:
-            # Either an event came first, and then there is no need, or we look again soon.
-            _log.debug("tick refused", partition=self.number, error=str(error))
+            # An event came first, and the fold sees that before; or we try again soon.
+            _log.debug("control refused", partition=self.number, name=name, error=str(error))
+            return False
+        return True

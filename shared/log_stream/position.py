@@ -49,6 +49,8 @@ class Position(Struct, frozen=True):
     commit: str = ""
     owner: str = ""
     snapshot: Manifest | None = None
+    seed: str = ""
+    """What the fold began with (rules, say), settled at the first claim: a replay begins so too."""
 
 
 class FencedError(Exception):
@@ -66,10 +68,13 @@ async def read(client: Client, stream: str, subject: str) -> tuple[int, Position
     return stored.sequence, _decoder.decode(stored.data)
 
 
-async def claim(client: Client, stream: str, subject: str, owner: str) -> tuple[int, Position]:
+async def claim(
+    client: Client, stream: str, subject: str, owner: str, *, seed: str = ""
+) -> tuple[int, Position]:
     """Take the partition: write its record with the next epoch; return what is now stored.
 
-    On a lost answer the record is read again: our commit id in it means done.
+    `seed` counts if nobody has claimed the partition before. On a lost answer the record is
+    read again: our commit id in it means done.
     """
     commit = ""
     while True:
@@ -77,7 +82,13 @@ async def claim(client: Client, stream: str, subject: str, owner: str) -> tuple[
         if commit and record.commit == commit:
             return sequence, record
         commit = uuid.uuid4().hex
-        claimed = replace(record, epoch=record.epoch + 1, commit=commit, owner=owner)
+        claimed = replace(
+            record,
+            epoch=record.epoch + 1,
+            commit=commit,
+            owner=owner,
+            seed=record.seed if record.epoch else seed,
+        )
         try:
             ack = await jetstream.publish(
                 client, subject, msgspec.json.encode(claimed), replaces(sequence), timeout=2.0

@@ -31,6 +31,6 @@ class Stage(Struct, frozen=True):
         """Return the filter that selects all that a partition must see."""
         return f"{self.source.prefix}.{partition}.>"
 
-    def tick(self, partition: int) -> str:
-        """Return the subject of a partition's ticks."""
-        return f"{self.source.prefix}.{partition}.control.tick"
+    def control(self, partition: int, name: str) -> str:
+        """Return the subject of a partition's control messages of that name."""
+        return f"{self.source.prefix}.{partition}.control.{name}"
