@@ -134,8 +134,9 @@ class FixedWindows(Generic[S, V]):
         corrected: list[Closed[S]] = []
         missed = 0
         end_ms = 0
-        spans = self._windower.spans(time_ms)
-        for _, end_ms in spans:
+        starts = self._windower.starts(time_ms)
+        for start_ms in starts:
+            end_ms = start_ms + self._size_ms
             if end_ms > watermark_ms:
                 self._count(key, end_ms, value)
             elif watermark_ms >= self.due_ms:
@@ -148,7 +149,7 @@ class FixedWindows(Generic[S, V]):
             return None
         return Emission(
             late=end_ms <= watermark_ms,
-            counted=missed < len(spans),
+            counted=missed < len(starts),
             corrected=tuple(corrected),
             missed=missed,
             end_ms=end_ms,

@@ -37,10 +37,14 @@ class Tumbling(Struct, frozen=True):
         """From one start to the next: the size."""
         return self.size_ms
 
+    def starts(self, time_ms: int) -> range:
+        """Return the start of the window of an event."""
+        start_ms = time_ms - (time_ms - self.offset_ms) % self.size_ms
+        return range(start_ms, start_ms + 1)
+
     def spans(self, time_ms: int) -> list[Span]:
         """Return the window of an event."""
-        start_ms = time_ms - (time_ms - self.offset_ms) % self.size_ms
-        return [Span(start_ms, start_ms + self.size_ms)]
+        return [Span(start_ms, start_ms + self.size_ms) for start_ms in self.starts(time_ms)]
 
 
 class Hopping(Struct, frozen=True):
@@ -59,15 +63,15 @@ class Hopping(Struct, frozen=True):
             raise ValueError("every_ms: must not exceed size_ms, or events would fall between")
         _within(self.offset_ms, self.every_ms)
 
-    def spans(self, time_ms: int) -> list[Span]:
-        """Return the windows of an event, the earliest first."""
+    def starts(self, time_ms: int) -> range:
+        """Return the starts of the windows of an event, the earliest first."""
         last_ms = time_ms - (time_ms - self.offset_ms) % self.every_ms
         earlier = (self.size_ms - 1 - (time_ms - last_ms)) // self.every_ms
-        first_ms = last_ms - earlier * self.every_ms
-        return [
-            Span(start_ms, start_ms + self.size_ms)
-            for start_ms in range(first_ms, last_ms + 1, self.every_ms)
-        ]
+        return range(last_ms - earlier * self.every_ms, last_ms + 1, self.every_ms)
+
+    def spans(self, time_ms: int) -> list[Span]:
+        """Return the windows of an event, the earliest first."""
+        return [Span(start_ms, start_ms + self.size_ms) for start_ms in self.starts(time_ms)]
 
 
 class Session(Struct, frozen=True):

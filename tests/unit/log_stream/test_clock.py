@@ -52,6 +52,25 @@ def test_without_ticks_it_is_the_greatest_time_less_grace(grace_ms: int, times: 
 
 
 @few
+@given(st.integers(0, 50), steps)
+def test_it_is_the_furthest_that_any_event_or_tick_has_told(
+    grace_ms: int, moves: list[tuple[bool, int, int]]
+) -> None:
+    told = [NEVER]
+    times: list[int] = []
+    arrival_ms = last_ms = 0
+    for is_tick, number, pause_ms in moves:
+        arrival_ms += pause_ms
+        if not is_tick:
+            times.append(number)
+            last_ms = arrival_ms
+            told.append(number - grace_ms)
+        elif times:
+            told.append(max(times) + min(arrival_ms - last_ms, abs(number)) - grace_ms)
+    assert walk(Watermark(grace_ms), moves)[-1:] in ([max(told)], [])
+
+
+@few
 @given(steps, st.integers(0, 20), st.integers(0, 50))
 def test_restored_anywhere_it_goes_on_the_same(
     moves: list[tuple[bool, int, int]], cut: int, grace_ms: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import struct
 from fractions import Fraction
 
@@ -82,6 +83,13 @@ def test_what_is_too_large_is_infinite_in_any_order(values: list[float]) -> None
 def test_whole_numbers_take_one_float() -> None:
     terms = summed([float(number) for number in range(1000)])
     assert terms == [499500.0]
+
+
+def test_nothing_is_lost_when_terms_are_summed_up() -> None:
+    chance = random.Random(3)
+    values = [chance.uniform(-1, 1) * 10.0 ** chance.randrange(-30, 30) for _ in range(300)]
+    assert sum(map(Fraction, summed(values))) == sum(map(Fraction, values))
+    assert ExactSum.value(ExactSum.merge(summed(values), summed([-v for v in values]))) == 0.0
 
 
 def test_the_state_stays_small() -> None:

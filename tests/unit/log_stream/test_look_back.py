@@ -60,6 +60,13 @@ def test_whole_numbers_are_summed_exactly() -> None:
     assert total(window, 2) == 2**60 + 1
 
 
+def test_floats_are_rounded_once() -> None:
+    window: SlidingWindow[float] = SlidingWindow(10)
+    for _ in range(10):
+        window.insert(1, 0.1)
+    assert total(window, 1) == 1.0
+
+
 def test_the_window_excludes_its_start_and_includes_its_event() -> None:
     window: SlidingWindow[str] = SlidingWindow(10)
     for time_ms, name in ((0, "a"), (1, "b"), (10, "c"), (11, "d")):
