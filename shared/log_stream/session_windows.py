@@ -106,15 +106,17 @@ class SessionWindows(Generic[S, V]):
         sessions = self._sessions[key]
         low, high = _touched(sessions, time_ms, time_ms + self._gap_ms)
         touched = sessions[low:high]
-        start_ms = min([time_ms, *(session.start_ms for session in touched)])
-        end_ms = max([time_ms + self._gap_ms, *(session.end_ms for session in touched)])
+        start_ms, end_ms, revision = time_ms, time_ms + self._gap_ms, -1
+        for session in touched:
+            start_ms = min(start_ms, session.start_ms)
+            end_ms = max(end_ms, session.end_ms)
+            revision = max(revision, session.revision)
         closed = end_ms <= watermark_ms
         done = [session.end_ms for session in touched if session.closed]
         for gone_ms in [*done, end_ms] if closed else done:
             if gone_ms + self._allowed_ms <= watermark_ms:
                 return Emission(late=True, counted=False, corrected=(), missed=1, end_ms=gone_ms)
 
-        revision = max((session.revision for session in touched), default=-1)
         session = _Session(start_ms, end_ms, self._merged(touched, value), revision, closed)
         sessions[low:high] = [session]
         self.open_windows += (not closed) - (len(touched) - len(done))
