@@ -93,5 +93,5 @@ def test_nothing_is_lost_when_terms_are_summed_up() -> None:
 
 
 def test_the_state_stays_small() -> None:
-    lengths = {len(summed([1e300 * 0.1**k for k in range(n)])) for n in range(20, 600)}
+    lengths = {len(summed([1e300 * 0.1**k for k in range(n)])) for n in range(20, 600, 7)}
     assert max(lengths) < 64

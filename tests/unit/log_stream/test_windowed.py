@@ -150,6 +150,16 @@ def test_an_overdue_close_is_an_error_and_no_silent_difference(
         windows.add("a", 1, 0, 20)
 
 
+def test_a_window_that_only_late_events_are_in_is_dropped_when_its_lateness_is_over() -> None:
+    windows = windowed(Tumbling(10), Bags(), 5)
+    emission = windows.add("a", 1, 0, 12)
+    assert emission is not None
+    assert [closed.revision for closed in emission.corrected] == [0]
+    assert windows.due_ms == 15
+    assert not windows.close(15)
+    assert not list(windows.snapshot())
+
+
 def test_a_snapshot_comes_in_slices() -> None:
     windows = windowed(Tumbling(10), Bags())
     for number in range(25):
