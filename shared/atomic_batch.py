@@ -14,7 +14,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 
 from shared.contracts import headers
-from shared.jetstream import PubAck, parse_publish_reply
+from shared.jetstream import PubAck, parse_publish_reply, request
 
 MAX_MESSAGES = 1000
 
@@ -58,7 +58,8 @@ async def commit(client: Client, messages: Sequence[BatchMessage], timeout: floa
                 headers.BATCH_SEQUENCE: str(place),
             },
         )
-    reply = await client.request(
+    reply = await request(
+        client,
         last.subject,
         last.data,
         timeout=timeout,

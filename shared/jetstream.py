@@ -76,12 +76,34 @@ class _PublishReply(Struct, frozen=True):
 _publish_reply = msgspec.json.Decoder(_PublishReply)
 
 
+async def request(
+    client: Client,
+    subject: str,
+    data: bytes,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = _REQUEST_TIMEOUT_SECONDS,
+) -> Msg:
+    """Publish and return the first answer. Raises nats-py's errors, `TimeoutError` among them.
+
+    A cancellation always counts. nats-py waits by `asyncio.wait_for`, which before Python 3.12
+    drops one that arrives together with the answer: a task that was to end would live on.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    reply = await client.request(
+        subject, data, timeout=timeout, headers=dict(headers) if headers else None
+    )
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return reply
+
+
 async def call(
     client: Client, subject: str, body: object = None, timeout: float = _REQUEST_TIMEOUT_SECONDS
 ) -> dict[str, Any]:
     """Call `$JS.API.<subject>`; return the reply. Raises `JetStreamError`, `TimeoutError`."""
     data = b"" if body is None else msgspec.json.encode(body)
-    reply = await client.request(f"$JS.API.{subject}", data, timeout=timeout)
+    reply = await request(client, f"$JS.API.{subject}", data, timeout=timeout)
     answer: dict[str, Any] = msgspec.json.decode(reply.data)
     if error := answer.get("error"):
         raise JetStreamError(
@@ -98,9 +120,7 @@ async def publish(
     timeout: float = _REQUEST_TIMEOUT_SECONDS,
 ) -> PubAck:
     """Publish and wait until it is stored. Raises `JetStreamError`, nats-py's errors."""
-    reply = await client.request(
-        subject, data, timeout=timeout, headers=dict(headers) if headers else None
-    )
+    reply = await request(client, subject, data, headers, timeout)
     return parse_publish_reply(reply.data)
 
 

@@ -103,8 +103,8 @@ class Snapshots:
     async def _direct(self, sequence: int) -> bytes | None:
         request = msgspec.json.encode({"seq": sequence})
         try:
-            reply = await self._client.request(
-                f"$JS.API.DIRECT.GET.{self._stream}", request, timeout=5
+            reply = await jetstream.request(
+                self._client, f"$JS.API.DIRECT.GET.{self._stream}", request, timeout=5
             )
         except nats.errors.NoRespondersError:
             return None

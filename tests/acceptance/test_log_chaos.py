@@ -31,21 +31,24 @@ KEYS = 50
 class Members:
     """Member processes that come and go; `spawn` starts one more."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, logs: Path) -> None:
         self._arguments = ("-m", "tests.log_rig", url, name)
+        self._logs = logs
         self._count = 0
         self.running: list[asyncio.subprocess.Process] = []
 
     async def spawn(self) -> None:
         self._count += 1
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self._arguments,
-            f"m{self._count}",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
-        )
+        member = f"m{self._count}"
+        with (self._logs / f"{member}.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *self._arguments,
+                member,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                preexec_fn=die_with_parent,
+            )
         assert process.stdout is not None
         await process.stdout.readline()  # it hears signals from now on
         self.running.append(process)
@@ -120,7 +123,7 @@ async def test_a_disturbed_run_gives_byte_for_byte_what_the_log_demands(
     with Server(tmp_path) as server:
         async with connected(BrokerSettings(url=server.url), "test") as broker:
             await prepare(broker.client, unique)
-            members = Members(server.url, unique)
+            members = Members(server.url, unique, tmp_path)
             for _ in range(3):
                 await members.spawn()
             ended = asyncio.Event()
