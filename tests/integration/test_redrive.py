@@ -211,7 +211,7 @@ async def test_ctrl_c_says_how_far_it_came_and_the_rest_stays(
         await park(own_client, sequence)
     process = await asyncio.create_subprocess_exec(
         SCRIPT,
-        *("dead", "redrive", "--yes", "--rate", "4"),
+        *("dead", "redrive", "--yes", "--rate", "1"),
         env=environment(NATS_URL=own_server.url),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
