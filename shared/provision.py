@@ -32,6 +32,10 @@ class ProvisionRefusedError(Exception):
     """The server holds something that cannot become what the topology says; says what to do."""
 
 
+class _CreatedMeanwhileError(ProvisionRefusedError):
+    """Another service that starts now was faster, and wants it otherwise: compare again."""
+
+
 class Difference(Struct, frozen=True):
     """One field that differs: `have` on the server, `want` in the topology."""
 
@@ -54,9 +58,13 @@ class Change(Struct, frozen=True):
 
 async def provision(client: Client, topology: Topology, settings: StreamSettings) -> list[Change]:
     """Compare and apply; return what was done. Raises `ProvisionRefusedError`."""
-    changes = await plan(client, topology, settings)
-    await apply(client, changes)
-    return changes
+    while True:
+        changes = await plan(client, topology, settings)
+        try:
+            await apply(client, changes)
+        except _CreatedMeanwhileError:
+            continue
+        return changes
 
 
 async def plan(client: Client, topology: Topology, settings: StreamSettings) -> list[Change]:
@@ -108,17 +116,15 @@ async def _apply_one(client: Client, change: Change) -> None:
     try:
         await jetstream.call(client, subject, body)
     except jetstream.JetStreamError as error:
-        # Two instances that start together both create; the second one finds it there.
-        if change.action == "create" and await _exists_as(client, change):
-            return
-        raise ProvisionRefusedError(
-            f"the server refuses to {change.action} {change.kind} {change.name}: {error}"
-        ) from error
-
-
-async def _exists_as(client: Client, change: Change) -> bool:
-    have = await _current(client, change.kind, change.stream, change.name)
-    return have is not None and not _compare(have, change.config)
+        words = f"the server refuses to {change.action} {change.kind} {change.name}: {error}"
+        if change.action == "create":
+            # Two that start together both create; the second one finds it there.
+            have = await _current(client, change.kind, change.stream, change.name)
+            if have is not None and not _compare(have, change.config):
+                return
+            if have is not None:
+                raise _CreatedMeanwhileError(words) from error
+        raise ProvisionRefusedError(words) from error
 
 
 async def _plan_stream(client: Client, stream: Stream, settings: StreamSettings) -> Change:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from nats.aio.client import Client
 
 from shared import jetstream, registry
+from shared.cli.topologies import united
 from shared.provision import ProvisionRefusedError, plan, provision, render
 from shared.settings import StreamSettings
-from shared.topology import Durable, Log, Stream, Topology, WorkQueue
+from shared.topology import Durable, Log, Source, Stream, Topology, WorkQueue
 from tests.headrace import headrace
 from tests.server import Server
 
@@ -138,3 +141,35 @@ async def test_replicas_that_a_single_server_cannot_give_are_refused(
     assert "replicas" in refused.err
     assert "Traceback" not in refused.err
     assert await stream_names(own_client) == []
+
+
+async def test_services_that_start_together_each_add_their_sources(
+    client: Client, unique: str
+) -> None:
+    first, second = (
+        Topology((Log(name=f"F{n}_{unique}", subjects=(f"f{n}.{unique}",), description="feeds"),))
+        for n in (1, 2)
+    )
+    await provision(client, first, SETTINGS)
+    await provision(client, second, SETTINGS)
+    plain = Log(name=f"D_{unique}", subjects=(f"d.{unique}.>",), description="is fed")
+    declared = [
+        replace(plain, sources=(Source(f"F{n}_{unique}", f"f{n}.{unique}", f"d.{unique}.{n}"),))
+        for n in (1, 2)
+    ]
+    plans = [await plan(client, Topology((log,)), SETTINGS) for log in (plain, *declared)]
+    assert [change.action for changes in plans for change in changes] == ["create"] * 3
+    async with asyncio.TaskGroup() as group:
+        for log in (plain, *declared):
+            group.create_task(provision(client, Topology((log,)), SETTINGS))
+    for log in declared:  # each again, as at its next start: a rival's update may have won
+        await provision(client, Topology((log,)), SETTINGS)
+    info = await jetstream.call(client, f"STREAM.INFO.D_{unique}")
+    assert {one["name"] for one in info["config"]["sources"]} == {f"F1_{unique}", f"F2_{unique}"}
+
+
+def test_what_several_services_feed_has_the_sources_of_all() -> None:
+    plain = Log(name="D", subjects=("d.>",), description="is fed")
+    one, two = (replace(plain, sources=(Source(f"F{n}", f"f{n}", f"d.{n}"),)) for n in (1, 2))
+    (log,) = united([Topology((plain,)), Topology((two,)), Topology((one, two))]).streams
+    assert log == replace(plain, sources=(*two.sources, *one.sources))
