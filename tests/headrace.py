@@ -26,7 +26,9 @@ def environment(**variables: str) -> dict[str, str]:
     own = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("NATS_", "STREAM_", "LOG_", "HTTP_", "PORT", "INVOICE_"))
+        if not name.startswith(
+            ("NATS_", "STREAM_", "LOG_", "HTTP_", "PORT", "INVOICE_", "METRICS_")
+        )
     }
     return own | {"COLUMNS": "200"} | variables
 

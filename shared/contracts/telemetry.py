@@ -12,7 +12,7 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 TELEMETRY_PREFIX: Final = "telemetry"
 METRICS_PREFIX: Final = "metrics"
@@ -23,19 +23,18 @@ PROMETHEUS: Final = "text/plain"
 INFLUX: Final = "text/x-influx-line-protocol"
 STATSD: Final = "text/x-statsd"
 
-_NO_LABELS: Final = Raw(b"{}")
 _UNSAFE: Final = re.compile(r"[\s%*>\x00-\x1f\x7f]|^\.|\.$|\.(?=\.)")
 
 
 class Measurement(Struct, frozen=True, gc=False):
     """One entry of a JSON message on `TELEMETRY`.
 
-    `labels` is an object of texts. `time` is RFC 3339 (UTC if it names no zone) or epoch
+    `time` is RFC 3339 (UTC if it names no zone) or epoch
     seconds; without it the time of arrival is taken. `name` stands for the subject's metric.
     """
 
     value: float
-    labels: Raw = _NO_LABELS
+    labels: dict[str, str] = {}
     time: dt.datetime | float | None = None
     name: str | None = None
 

@@ -60,7 +60,13 @@ async def test_a_server_without_jetstream_is_named(tmp_path: Path) -> None:
 
 async def test_schema_gives_every_message_and_one_by_name() -> None:
     every = json.loads((await headrace("schema")).out)
-    assert {"invoice-job", "invoice-issued", "invoice-rendered"} <= every.keys()
+    assert {
+        "invoice-job",
+        "invoice-issued",
+        "invoice-rendered",
+        "measurement",
+        "metric-result",
+    } == every.keys()
     for name, document in every.items():
         assert document["title"] == name
         assert document["x-nats-subject"]
@@ -86,7 +92,9 @@ async def test_schema_names_what_there_is() -> None:
 
 async def test_demo_publishes_so_many_each_once(own_server: Server, own_client: Client) -> None:
     assert (await headrace("provision", url=own_server.url)).code == 0
-    done = await headrace("demo", "--count", "120", "--rate", "0", url=own_server.url)
+    done = await headrace(
+        "demo", "--service", "invoice_worker", "--count", "120", "--rate", "0", url=own_server.url
+    )
     assert done.code == 0, done.err
     assert "120 stored" in done.out
     state = (await jetstream.call(own_client, "STREAM.INFO.INVOICE_JOBS"))["state"]
@@ -101,7 +109,9 @@ async def test_demo_counts_what_is_refused(own_server: Server, own_client: Clien
         "discard": "new",
     }
     await jetstream.call(own_client, "STREAM.CREATE.INVOICE_JOBS", stream)
-    done = await headrace("demo", "--count", "50", "--rate", "0", url=own_server.url)
+    done = await headrace(
+        "demo", "--service", "invoice_worker", "--count", "50", "--rate", "0", url=own_server.url
+    )
     assert done.code == 1
     assert "30 stored" in done.out
     assert "20 refused: maximum messages exceeded" in done.out
@@ -119,7 +129,7 @@ async def test_demo_keeps_the_rate_and_ends_on_ctrl_c_with_a_summary(
     assert (await headrace("provision", url=own_server.url)).code == 0
     process = await asyncio.create_subprocess_exec(
         SCRIPT,
-        *("demo", "--rate", "40", "--seconds", "600"),
+        *("demo", "--service", "invoice_worker", "--rate", "40", "--seconds", "600"),
         env=environment(NATS_URL=own_server.url),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -21,10 +21,14 @@ from services.invoice_worker.issuing import Issuer
 from services.invoice_worker.ledger import Ledger
 from services.invoice_worker.settings import InvoiceSettings, QueueSettings
 from services.invoice_worker.topology import topology
+from services.metrics_aggregator.settings import MetricsSettings, PartitionSettings
+from services.metrics_aggregator.topology import topology as metrics_topology
 from shared import jetstream
+from shared.cli.topologies import united
 from shared.cli.up import UpSettings
 from shared.contracts import headers
 from shared.contracts.invoices import InvoiceIssued, InvoiceJob, InvoiceRendered
+from shared.log_metrics import MemberCollector
 from shared.metrics import WorkerCollector
 from shared.provision import provision
 from shared.settings import StreamSettings
@@ -144,7 +148,9 @@ def test_the_seller_profile_is_accepted(tmp_path: Path) -> None:
 
 def test_the_streams_and_durables_are_those_of_the_topology() -> None:
     built = topology(QueueSettings())
-    configs = [stream.config() for stream in built.streams]
+    configs = [
+        stream.config() for stream in united([built, metrics_topology(PartitionSettings())]).streams
+    ]
     assert {code(row[0])[0]: code(row[2]) for row in rows(CONTRACT, "stream")} == {
         config["name"]: config["subjects"] for config in configs
     }
@@ -166,13 +172,17 @@ def test_the_headers_and_reasons_are_those_of_the_code() -> None:
 
 def test_the_variables_and_their_defaults_are_those_of_the_settings() -> None:
     documented = {code(row[0])[0]: row[1] for row in rows(CONTRACT, "variable")}
-    read = dict(settings_of(UpSettings)) | dict(settings_of(InvoiceSettings))
+    read = {
+        variable: default
+        for settings in (UpSettings, InvoiceSettings, MetricsSettings)
+        for variable, default in settings_of(settings)
+    }
     assert sorted(documented) == sorted(read)
     for variable, default in read.items():
         if variable == "INVOICE_RENDER_PROCESSES":
             assert default == max(1, (os.cpu_count() or 2) - 1)
         else:
-            assert documented[variable] == ("" if default is None else f"`{default}`"), variable
+            assert documented[variable] == (f"`{default}`" if default not in {None, ""} else "")
 
 
 def test_the_metrics_are_those_that_are_exposed() -> None:
@@ -183,7 +193,11 @@ def test_the_metrics_are_those_that_are_exposed() -> None:
 
     ledger = Ledger(Client(), 1)
     invoices = InvoiceCollector(ledger, Issuer(Sellers.load(None), ledger))
-    families = [*WorkerCollector([Counted()]).collect(), *invoices.collect()]
+    families = [
+        *WorkerCollector([Counted()]).collect(),
+        *invoices.collect(),
+        *MemberCollector([]).collect(),
+    ]
     exposed = {f.name + ("_total" if f.type == "counter" else "") for f in families}
     assert {code(row[0])[0] for row in rows(OPERATIONS, "metric")} == exposed
 
@@ -194,7 +208,6 @@ def test_the_log_events_are_those_that_are_written() -> None:
     written = {
         event
         for source in sources
-        if "log_stream" not in source.parts  # no service runs on it yet, so nobody reads its log
         for event in re.findall(r"(?:_log\.\w+|write)\(\s*\"([^\"]+)\"", source.read_text("utf-8"))
     }
     documented = {code(row[0])[0] for row in rows(OPERATIONS, "event")}

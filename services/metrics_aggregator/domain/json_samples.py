@@ -18,9 +18,20 @@ from services.metrics_aggregator.domain.bounds import (
 from services.metrics_aggregator.domain.refusal import Refusal, invalid, malformed
 from services.metrics_aggregator.domain.series import Sample, Series
 from services.metrics_aggregator.domain.series_cache import SeriesCache
-from shared.contracts.telemetry import Measurement
 
-_ONE: Final = msgspec.json.Decoder(Measurement | list[Measurement])
+_NO_LABELS: Final = msgspec.Raw(b"{}")
+
+
+class _Entry(msgspec.Struct, frozen=True, gc=False):
+    """A `Measurement` whose labels are left as they came: most were seen before."""
+
+    value: float
+    labels: msgspec.Raw = _NO_LABELS
+    time: dt.datetime | float | None = None
+    name: str | None = None
+
+
+_ONE: Final = msgspec.json.Decoder(_Entry | list[_Entry])
 _LABELS: Final = msgspec.json.Decoder(dict[str, str])
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)  # noqa: UP017  one way of writing
 _DAY_MS: Final = 86_400_000
@@ -36,7 +47,7 @@ def read(body: bytes, metric: str, arrival_ms: int, cache: SeriesCache) -> tuple
         raise _refusal(error, "") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise malformed("body", str(error)) from None
-    if isinstance(decoded, Measurement):
+    if isinstance(decoded, _Entry):
         return [_sample(decoded, "", metric, arrival_ms, cache)], 0
     checked_count(decoded)
     return [
@@ -45,9 +56,7 @@ def read(body: bytes, metric: str, arrival_ms: int, cache: SeriesCache) -> tuple
     ], 0
 
 
-def _sample(
-    entry: Measurement, path: str, metric: str, arrival_ms: int, cache: SeriesCache
-) -> Sample:
+def _sample(entry: _Entry, path: str, metric: str, arrival_ms: int, cache: SeriesCache) -> Sample:
     name = metric if entry.name is None else entry.name
     text = (name, bytes(entry.labels))
     series = cache.get(text) or cache.keep(text, _series(name, entry.labels, path))

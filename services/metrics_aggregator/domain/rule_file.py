@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from services.metrics_aggregator.domain.refusal import RuleError
 from services.metrics_aggregator.domain.relabeling import Relabel
 from services.metrics_aggregator.domain.rule_checks import faults
 from services.metrics_aggregator.domain.rule_options import OPTIONS
+from services.metrics_aggregator.domain.rule_yaml import read_yaml
 from services.metrics_aggregator.domain.rules import (
     Hopping,
     Rule,
@@ -22,7 +23,6 @@ from services.metrics_aggregator.domain.rules import (
     Window,
 )
 
-_LONGEST: Final = 1_000_000
 _MOST_RULES: Final = 1_000
 _ALWAYS: Final = {"enable_windows": True}
 _NEVER: Final = {"no_align_flush_to_interval": False, "flush_on_shutdown": False}
@@ -35,14 +35,7 @@ _WHY: Final = {
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
     """Parse a rule file; raises `RuleError` naming the rule (id or position) and the option."""
-    if len(text) > _LONGEST:
-        raise RuleError(f"the rule file has more than {_LONGEST} characters")
-    if "%{" in text:
-        raise RuleError("%{...}: environment variables are not filled in; write the value")
-    try:
-        raw = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RuleError(f"no YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(text)
     if raw is None:
         return ()
     if not isinstance(raw, list) or len(raw) > _MOST_RULES:
@@ -58,7 +51,7 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
 def render_rules(rules: Sequence[Rule]) -> str:
     """Return a rule file that parses to equal rules."""
     plain = [_plain(rule) for rule in rules]
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None)
 
 
 def _rule(position: int, raw: object) -> Rule:
@@ -69,8 +62,6 @@ def _rule(position: int, raw: object) -> Rule:
     for option, given in raw.items():
         try:
             _take(option, given, values)
-        except RecursionError:
-            raise RuleError(f"{place}: {option}: an alias that contains itself") from None
         except ValueError as error:
             raise RuleError(f"{place}: {option}: {error}") from None
     try:
@@ -149,18 +140,3 @@ def _plain_value(value: object) -> object:
     if isinstance(value, Relabel):
         return {k: _plain_value(v) for k, v in msgspec.to_builtins(value).items()}
     return value
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key given twice is an error, as VictoriaMetrics reads it."""
-
-    def construct_mapping(
-        self,
-        node: yaml.MappingNode,
-        deep: bool = False,  # noqa: FBT001, FBT002  as PyYAML calls it
-    ) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
-                raise yaml.YAMLError(f"{key!r} is given twice in one mapping")
-        return super().construct_mapping(node, deep)

@@ -9,7 +9,9 @@ from typing import Final
 import msgspec
 
 from services.metrics_aggregator.domain import outputs, relabeling
+from services.metrics_aggregator.domain.bounds import checked_series
 from services.metrics_aggregator.domain.durations import Duration, duration
+from services.metrics_aggregator.domain.refusal import Refusal
 from services.metrics_aggregator.domain.relabeling import Relabel, Relabeling
 from services.metrics_aggregator.domain.rules import TELEMETRY, Source
 from services.metrics_aggregator.domain.selectors import Selector
@@ -19,7 +21,9 @@ Parser = Callable[[Raw], object]
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STREAM: Final = re.compile(r"[^\s.*>/\\]{1,255}")
+_SUBJECT: Final = re.compile(r">|(?:\*|[^\s.*>]+)(?:\.(?:\*|[^\s.*>]+))*(?:\.>)?")
 _PATH: Final = re.compile(r"\.?[^.\s]+(?:\.[^.\s]+)*")
+_LONGEST_PATH: Final = 256
 _MOST_INTERVALS: Final = 1_000_000
 
 
@@ -89,9 +93,9 @@ def _id(raw: Raw) -> str:
 
 
 def _window(raw: Raw) -> str:
-    if raw not in {"tumbling", "hopping", "session"}:
+    if not isinstance(raw, str) or raw not in {"tumbling", "hopping", "session"}:
         raise ValueError(f"must be tumbling, hopping or session, not {raw!r}")
-    return str(raw)
+    return raw
 
 
 def _relabels(raw: Raw) -> tuple[Relabel, ...]:
@@ -109,7 +113,7 @@ def _relabels(raw: Raw) -> tuple[Relabel, ...]:
 def _relabel(raw: Raw) -> Relabel:
     if not isinstance(raw, Mapping):
         raise ValueError(f"must be a mapping, not {raw!r}")  # noqa: TRY004  as above
-    options = dict(raw)
+    options = {option: value for option, value in raw.items() if value is not None}
     action = options["action"] = str(options.get("action", "replace")).lower()
     if action == "graphite":
         raise ValueError("action graphite is not done here: metrics carry labels")
@@ -158,9 +162,16 @@ def _source(raw: Raw) -> Source:
         raise ValueError(str(error)) from None
     if not _STREAM.fullmatch(source.stream) or source.stream == TELEMETRY or not source.name:
         raise ValueError("needs the stream of another log, and name, the metric's name")
+    if not _SUBJECT.fullmatch(source.subject):
+        raise ValueError(f"{source.subject!r} is no subject such as invoices.issued.>")
+    try:
+        checked_series(source.name, source.labels, "its series")
+    except Refusal as refusal:
+        raise ValueError(refusal.error) from None
     paths = [source.value, source.time, source.each, *(path for _, path in source.labels)]
     for path in filter(None, paths):
-        if not _PATH.fullmatch(path) or (path[0] == "." and not source.each):
+        known = len(path) <= _LONGEST_PATH and _PATH.fullmatch(path)
+        if not known or (path[0] == "." and not source.each):
             raise ValueError(f"{path!r} is no path such as totals.gross")
     return source
 

@@ -17,8 +17,12 @@ _SPLIT: Final = 134_217_729.0  # 2**27 + 1
 def squares(values: Iterable[float]) -> list[float]:
     """Return floats whose exact sum is that of the squares of the values."""
     terms: list[float] = []
-    for value in values:
-        terms += product(value, value)
+    for value in values:  # `product(value, value)`, written out: half the time
+        rounded = value * value
+        big = _SPLIT * value
+        high = big - (big - value)
+        low = value - high
+        terms += (rounded, ((high * high - rounded) + 2.0 * high * low) + low * low)
     return terms
 
 

@@ -1,0 +1,242 @@
+"""The metrics aggregator as its users see it: the `nats` CLI, a rule file, members that die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from shared import jetstream
+from shared.contracts import headers
+from tests.eventually import eventually
+from tests.headrace import headrace
+from tests.metrics_rig import Stored, demanded, metrics_aggregator, results
+from tests.processes import Process, end_all
+from tests.server import Server
+
+NOWHERE = "nats://127.0.0.1:1"
+RULES = """
+- id: latency
+  match: '{__name__=~"latency.*"}'
+  interval: 10s
+  by: [host]
+  allowed_lateness: 20s
+  outputs: [avg, count_samples, last, "quantiles(0.5, 0.99)"]
+- id: counters
+  match: '{__name__=~".+_total"}'
+  interval: 10s
+  grace: 3s
+  staleness_interval: 1m
+  without: [host]
+  outputs: [increase, rate_sum, total]
+- id: visits
+  match: page_view
+  window: session
+  gap: 4s
+  by: [host]
+  outputs: [count_samples]
+"""
+METRICS = ("latency", "latency.search", "requests_total", "errors_total", "page_view", "unused")
+SAMPLES = 5000
+EIGHT_MS = 1_795_420_800_000
+
+
+async def test_samples_of_the_nats_cli_become_results_and_nonsense_a_dead_letter(
+    own_server: Server, own_client: Client, nats_cli: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES, "utf-8")
+    rules = {"METRICS_RULES": str(tmp_path / "rules.yaml")}
+    async with members(1, own_server.url, **rules):
+        sample = '{"value": 12.5, "labels": {"host": "a"}, "time": "2026-11-23T08:00:00Z"}'
+        later = sample.replace("08:00:00", "08:00:15")
+        for body in (sample, sample.replace("12.5", "13.5"), later, "{"):
+            await published(nats_cli, own_server.url, "telemetry.latency", body)
+        for when in (EIGHT_MS, EIGHT_MS + 15_000):
+            text = f'# TYPE latency gauge\nlatency{{host="b"}} 3 {when}\n'
+            await published(nats_cli, own_server.url, "telemetry.scraped", text, "text/plain")
+        subject = "metrics.latency.latency:10s_by_host_avg"
+        found = await eventually(lambda: of_subject(own_client, subject, 2))
+        ours, scraped = sorted((json.loads(one[1]) for one in found), key=lambda one: -one["value"])
+        assert ours == {
+            "rule": "latency",
+            "metric": "latency:10s_by_host_avg",
+            "labels": {"host": "a"},
+            "output": "avg",
+            "value": 13.0,
+            "start": "2026-11-23T08:00:00Z",
+            "end": "2026-11-23T08:00:10Z",
+            "final": True,
+            "revision": 0,
+            "count": 2,
+        }
+        assert (scraped["labels"], scraped["value"]) == ({"host": "b"}, 3)
+        dead = "dead.metrics_aggregator.malformed"
+        letter = await eventually(lambda: jetstream.last_message(own_client, "DEAD_LETTERS", dead))
+        assert letter is not None
+        assert letter.data == b"{"
+        assert letter.headers[headers.DEAD_SUBJECT] == "telemetry.latency"
+    lag = await headrace("lag", url=own_server.url, env={"METRICS_PARTITIONS": "4"})
+    assert lag.code == 0, lag
+    assert lag.out.count("metrics_aggregator") == 4
+
+
+async def test_changed_rules_count_without_a_restart_and_wrong_ones_change_nothing(
+    own_server: Server, own_client: Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "rules.yaml"
+    first = "- {id: old, interval: 10s, outputs: [max]}\n"
+    file.write_text(first, "utf-8")
+    async with members(1, own_server.url, METRICS_RULES=str(file)) as (member,):
+        await publish(own_client, "cpu", 5, 1)
+        file.write_text("- {id: old, interval: 10s, outputs: [maximum]}\n", "utf-8")
+        (refused,) = await eventually(lambda: member.events("rules refused"))
+        assert "maximum" in refused["error"]
+        file.write_text(first + "- {id: new, interval: 10s, outputs: [min]}\n", "utf-8")
+        await eventually(lambda: changed(own_client))
+        await publish(own_client, "cpu", 2, 2)
+        await publish(own_client, "cpu", 9, 30)
+        (old,) = await eventually(lambda: of_subject(own_client, "metrics.old.cpu:10s_max", 1))
+        (new,) = await eventually(lambda: of_subject(own_client, "metrics.new.cpu:10s_min", 1))
+        assert [json.loads(old[1])[name] for name in ("value", "count")] == [5, 2]
+        assert [json.loads(new[1])[name] for name in ("value", "count")] == [2, 1]
+        await eventually(lambda: complete(own_client, first))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whatever_dies_the_results_are_those_of_an_undisturbed_fold(
+    own_server: Server, own_client: Client, tmp_path: Path, seed: int
+) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES, "utf-8")
+    rules = {"METRICS_RULES": str(tmp_path / "rules.yaml")}
+    chance = random.Random(seed)
+    async with members(3, own_server.url, **rules) as running:
+        ended = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            harm = group.create_task(disturb(running, own_server, chance, rules, ended))
+            await publish_many(own_client, chance)
+            ended.set()
+            await harm
+        await eventually(lambda: complete(own_client, RULES), 60)
+        for member in running:
+            member.terminate()
+        assert [await member.exit_code() for member in running] == [0] * len(running)
+    wanted = await demanded(own_client, RULES)
+    assert await results(own_client) == wanted
+    assert sum(map(len, wanted.values())) > SAMPLES / 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("METRICS_PARTITIONS", "0", "METRICS_PARTITIONS='0': "),
+        ("METRICS_MEMBER", "a.b", "METRICS_MEMBER='a.b': "),
+        ("METRICS_RULES", "none.yaml", "METRICS_RULES: none.yaml: "),
+    ],
+)
+async def test_a_wrong_setting_names_its_variable(name: str, value: str, words: str) -> None:
+    with metrics_aggregator(NOWHERE, **{name: value}) as member:
+        assert await member.exit_code(20) == 2
+        assert words in "".join(member.words)
+        assert len(member.words) == 1
+
+
+async def test_rules_that_cannot_be_used_end_the_start_with_their_fault(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("- {id: a, interval: 1m, outputs: [mean]}\n", "utf-8")
+    with metrics_aggregator(NOWHERE, METRICS_RULES=str(file)) as member:
+        assert await member.exit_code(20) == 2
+        assert "METRICS_RULES: rule 'a': outputs: " in "".join(member.words)
+
+
+@contextlib.asynccontextmanager
+async def members(count: int, url: str, **variables: str) -> AsyncIterator[list[Process]]:
+    """Run so many members; those that the test leaves in the list are ended with it."""
+    running = [metrics_aggregator(url, **variables) for _ in range(count)]
+    try:
+        for member in running:
+            await member.started()
+        yield running
+    finally:
+        end_all(running)
+
+
+async def disturb(
+    running: list[Process],
+    server: Server,
+    chance: random.Random,
+    variables: dict[str, str],
+    ended: asyncio.Event,
+) -> None:
+    """Kill, freeze and replace members, one harm after another, until `ended`."""
+    frozen: Process | None = None
+    while not ended.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(chance.uniform(0.5, 1.5)):
+                await ended.wait()
+        if frozen is not None:
+            frozen.thaw()
+        victim = running[chance.randrange(len(running))]
+        if chance.random() < 0.5:
+            frozen = victim
+            victim.freeze()
+        else:
+            frozen = None
+            running.remove(victim)
+            end_all([victim])
+            running.append(await metrics_aggregator(server.url, **variables).started())
+    if frozen is not None:
+        frozen.thaw()
+
+
+async def publish_many(client: Client, chance: random.Random) -> None:
+    """Publish samples whose time goes on by 20 ms each; some are late, some are no samples."""
+    begin = time.time() - SAMPLES * 0.02
+    for number in range(SAMPLES):
+        metric = chance.choice(METRICS)
+        when = begin + number * 0.02 - chance.choice((0, 0, 0, 1, 4, 12, 30))
+        value = number if metric.endswith("_total") else round(chance.random() * 100, 3)
+        sample = {"value": value, "labels": {"host": chance.choice("abc")}, "time": when}
+        body = json.dumps(sample).encode() if number % 97 else b"\xfe"
+        await jetstream.publish(client, f"telemetry.{metric}", body)
+
+
+async def published(nats_cli: str, url: str, subject: str, body: str, kind: str = "") -> None:
+    given = ("-H", f"Content-Type: {kind}") if kind else ()
+    process = await asyncio.create_subprocess_exec(
+        nats_cli, "-s", url, "pub", "-J", *given, subject, body,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said
+
+
+async def publish(client: Client, metric: str, value: float, after_s: float) -> None:
+    """Publish a sample of 8 o'clock and so many seconds."""
+    body = {"value": value, "time": f"2026-11-23T08:00:{after_s:02}Z"}
+    await jetstream.publish(client, f"telemetry.{metric}", json.dumps(body).encode())
+
+
+async def of_subject(client: Client, subject: str, least: int) -> list[Stored]:
+    found = (await results(client)).get(subject, [])
+    return found if len(found) >= least else []
+
+
+async def changed(client: Client) -> bool:
+    """Tell whether a rule change stands in the log of every partition."""
+    info = await jetstream.call(
+        client, "STREAM.INFO.TELEMETRY", {"subjects_filter": "telemetry-log.*.control.rules"}
+    )
+    return len(info["state"].get("subjects") or {}) == 4
+
+
+async def complete(client: Client, rules: str) -> bool:
+    return await results(client) == await demanded(client, rules)
