@@ -28,8 +28,8 @@ from shared.log_stream.fold import Event, Output
 ALLOWED_SKEW_MS: Final = 600_000
 """A sample that claims to be of a time more than this after its arrival is refused."""
 
-MOST_RULES_BYTES: Final = 200_000
-"""Each position record carries the rules that its partition began with."""
+MOST_RULES_BYTES: Final = 64_000
+"""Each position record carries the rules that its partition began with; parsing holds the loop."""
 
 _SAMPLE: Final = "sample."
 _TICK: Final = "control.tick"

@@ -24,7 +24,6 @@ _UNREADABLE: Final = (
     TypeError,
     LookupError,
     AttributeError,
-    ArithmeticError,
 )
 
 _Measures = dict[int, tuple[int, int] | None]

@@ -93,8 +93,9 @@ class Rule(Struct, frozen=True):
 
     @property
     def staleness_ms(self) -> int:
-        """Return how long a silent series or group is remembered; as in VM, one interval."""
-        return (self.staleness_interval or self.interval).ms
+        """Return how long a silent series or group is remembered; as in VM, two intervals."""
+        chosen = self.staleness_interval
+        return 2 * self.interval.ms if chosen is None else chosen.ms
 
     @property
     def ignore_first_sample_ms(self) -> int:

@@ -7,12 +7,12 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.metrics_aggregator.domain.refusal import RuleError
 from services.metrics_aggregator.domain.rule_file import parse_rules, render_rules
-from tests.unit.metrics_aggregator.rule_samples import EVERYTHING, PARSED, refusal
+from tests.unit.metrics_aggregator.rule_samples import EVERYTHING, PARSED, refusal, rule
 
 
 def test_every_option_parses_to_its_value() -> None:
@@ -57,6 +57,7 @@ def test_rules_share_options_by_anchors_and_merge_keys() -> None:
         ("- 1" + ":00" * 300 + ".5", "a number of more than"),
         ("- &a [*a]", "an alias that contains itself"),
         ("- {regex: &a [*a]}", "an alias that contains itself"),
+        ("- &a [" + "x," * 1_000 + "]\n- [" + "*a," * 600 + "]", "its aliases filled in"),
         ("[" * 400, "no YAML"),
         ("- " + "[" * 40 + "]" * 40, "levels deep"),
         ("\x00", "no YAML"),
@@ -119,6 +120,7 @@ options = st.fixed_dictionaries(
 
 @settings(max_examples=12, deadline=None)
 @given(st.lists(options, max_size=2))
+@example([rule(name="\x85")])  # a line break to YAML
 def test_a_rendered_file_parses_to_the_same_rules(given_rules: list[Any]) -> None:
     try:
         rules = parse_rules(json.dumps(given_rules))

@@ -28,7 +28,7 @@ def test_defaults_are_those_of_victoriametrics() -> None:
     assert parsed().window == Tumbling()
     assert parsed().source.stream == "TELEMETRY"
     assert parsed(staleness_interval="5m").ignore_first_sample_ms == 300_000
-    assert parsed().staleness_ms == 60_000
+    assert parsed().staleness_ms == 120_000
 
 
 def test_the_demo_rules_parse() -> None:
