@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 
 from msgspec import Struct
 
+from shared.log_stream.fold import Fold
 from shared.log_stream.stage import Stage
 from shared.topology import Topology
 
@@ -49,6 +50,8 @@ class ServiceEntry(Struct, frozen=True):
     messages: tuple[MessageType, ...]
     stages: Callable[[], tuple[Stage, ...]] = tuple
     """The log stages that it runs, for `headrace lag`."""
+    fold: Callable[[str], Fold] | None = None
+    """Makes a fold of its stage from a seed, for `headrace verify`."""
     demo: DemoTraffic | None = None
     try_it: tuple[str, ...] = ()
     """Commands for a newcomer, printed by `headrace up` when the service is ready."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,11 @@ IN_CI = os.environ.get("HEADRACE_CI") == "1"
 """In CI whatever would be skipped fails: a law that was not tried was not proved."""
 
 INSTALL_NATS_CLI = "go install github.com/nats-io/natscli/nats@v0.5.1"
+
+# What a script starts in the background is born deaf to Ctrl-C, and so are its children; the
+# tests that press it would wait for nothing.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,17 @@ from services.metrics_aggregator.demo import make_sample
 from services.metrics_aggregator.settings import PartitionSettings
 from services.metrics_aggregator.topology import SERVICE, stage, topology
 from shared.contracts.telemetry import Measurement, MetricResult
+from shared.log_stream.fold import Fold
 from shared.registry import MessageType, ServiceEntry
 from shared.settings import load
+
+
+def _fold(seed: str) -> Fold:
+    """Return a fold; imported here, since most commands need neither YAML nor regexes."""
+    from services.metrics_aggregator.fold import MetricsFold  # noqa: PLC0415 - as said
+
+    return MetricsFold(seed)
+
 
 ENTRY = ServiceEntry(
     name=SERVICE,
@@ -25,6 +34,7 @@ ENTRY = ServiceEntry(
         ),
     ),
     stages=lambda: (stage(load(PartitionSettings)),),
+    fold=_fold,
     demo=make_sample,
     try_it=(
         """nats pub -J telemetry.latency '{"value": 12.5, "labels": {"host": "a"}}'""",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -13,8 +14,12 @@ from shared.cli import terminal
 
 _LINE_EVERY_SECONDS = 5.0
 
-Show = Callable[[int, str], None]
-"""Shows how many are done, and some words."""
+
+class Show(Protocol):
+    """Shows how many are done, and some words."""
+
+    def __call__(self, done: int, words: str) -> None:
+        """Show that."""
 
 
 @contextlib.contextmanager
@@ -32,7 +37,11 @@ def progress_line(title: str, total: float | None) -> Iterator[Show]:
     )
     with Progress(*columns, console=terminal.console) as progress:
         task = progress.add_task(title, total=total, words="")
-        yield lambda done, words: progress.update(task, completed=done, words=words)
+
+        def show(done: int, words: str) -> None:
+            progress.update(task, completed=done, words=words)
+
+        yield show
 
 
 def _lines(title: str, total: float | None) -> Show:

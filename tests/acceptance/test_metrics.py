@@ -17,7 +17,7 @@ from shared import jetstream
 from shared.contracts import headers
 from tests.eventually import eventually
 from tests.headrace import headrace
-from tests.metrics_rig import Stored, demanded, metrics_aggregator, results
+from tests.metrics_rig import Stored, demanded, messages, metrics_aggregator, results
 from tests.processes import Process, end_all
 from tests.server import Server
 
@@ -85,6 +85,39 @@ async def test_samples_of_the_nats_cli_become_results_and_nonsense_a_dead_letter
     lag = await headrace("lag", url=own_server.url, env={"METRICS_PARTITIONS": "4"})
     assert lag.code == 0, lag
     assert lag.out.count("metrics_aggregator") == 4
+
+
+async def test_verify_finds_what_is_equal_and_what_is_not(
+    own_server: Server, own_client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES, "utf-8")
+    rules = {"METRICS_RULES": str(tmp_path / "rules.yaml")}
+    few = {"METRICS_PARTITIONS": "4"}
+    async with members(2, own_server.url, **rules):
+        await publish_many(own_client, random.Random(5), 1500)
+        during = await headrace("verify", "metrics_aggregator", url=own_server.url, env=few)
+        assert during.code == 0, during
+        await eventually(lambda: complete(own_client, RULES), 60)
+    done = await headrace("verify", "metrics_aggregator", url=own_server.url, env=few)
+    assert done.code == 0, done
+    lines = done.out.splitlines()
+    assert len(lines) == 4
+    assert all(line.endswith(" equal") for line in lines)
+    written = sum(map(len, (await results(own_client)).values()))
+    assert sum(int(line.split("outputs=")[1].split()[0]) for line in lines) == written > 100
+    first, last = await ends(own_client)
+    await jetstream.delete_message(own_client, "METRICS", last)
+    missing = await headrace("verify", "metrics_aggregator", url=own_server.url, env=few)
+    assert missing.code == 1
+    assert "METRICS lacks 1 of " in missing.out
+    source = await jetstream.message_at(own_client, "METRICS", first)
+    assert source is not None
+    forged = {headers.SOURCE: source.headers[headers.SOURCE]}
+    await jetstream.delete_message(own_client, "METRICS", first)
+    await jetstream.publish(own_client, source.subject, b"{}", forged)
+    other = await headrace("verify", "metrics_aggregator", url=own_server.url, env=few)
+    assert other.code == 1
+    assert "the fold gives" in other.out  # gone where it was, and another one at the end
 
 
 async def test_changed_rules_count_without_a_restart_and_wrong_ones_change_nothing(
@@ -195,10 +228,10 @@ async def disturb(
         frozen.thaw()
 
 
-async def publish_many(client: Client, chance: random.Random) -> None:
+async def publish_many(client: Client, chance: random.Random, count: int = SAMPLES) -> None:
     """Publish samples whose time goes on by 20 ms each; some are late, some are no samples."""
-    begin = time.time() - SAMPLES * 0.02
-    for number in range(SAMPLES):
+    begin = time.time() - count * 0.02
+    for number in range(count):
         metric = chance.choice(METRICS)
         when = begin + number * 0.02 - chance.choice((0, 0, 0, 1, 4, 12, 30))
         value = number if metric.endswith("_total") else round(chance.random() * 100, 3)
@@ -228,6 +261,16 @@ async def publish(client: Client, metric: str, value: float, after_s: float) -> 
 async def of_subject(client: Client, subject: str, least: int) -> list[Stored]:
     found = (await results(client)).get(subject, [])
     return found if len(found) >= least else []
+
+
+async def ends(client: Client) -> tuple[int, int]:
+    """Return the sequences of the first output and of the last."""
+    found = [
+        int(msg.reply.split(".")[5])
+        for msg in await messages(client, "METRICS")
+        if not msg.subject.startswith("metrics-position.")
+    ]
+    return found[0], found[-1]
 
 
 async def changed(client: Client) -> bool:

@@ -1,0 +1,55 @@
+"""`headrace verify`: fold the logs again and compare with what the service has emitted."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from shared import jetstream, registry
+from shared.cli import terminal
+from shared.cli.progress import progress_line
+from shared.cli.schema import unknown_name
+from shared.log_stream import verify as verifying
+from shared.log_stream.verify import UnverifiableError
+from shared.registry import ServiceEntry
+
+Service = Annotated[str, typer.Argument(help="A log service, such as metrics_aggregator.")]
+
+
+def verify(service: Service) -> None:
+    """Fold the whole log again and compare, byte for byte, with what was emitted from it.
+
+    Nothing is written, and the members may run meanwhile. Ends with 1 where something differs.
+    """
+    entries = {entry.name: entry for entry in registry.services() if entry.fold is not None}
+    if service not in entries:
+        raise terminal.failed(unknown_name(service, entries), code=terminal.WRONG_USE)
+    if terminal.run(_verify(entries[service])):
+        raise typer.Exit(terminal.FAILED)
+
+
+async def _verify(entry: ServiceEntry) -> int:
+    """Print a line for each partition; return how many differ."""
+    if entry.fold is None:
+        raise TypeError(entry.name)
+    differing = 0
+    async with terminal.broker_client() as client:
+        for stage in entry.stages():
+            info = await jetstream.call(client, f"STREAM.INFO.{stage.source.name}")
+            with progress_line("verify", info["state"]["messages"]) as show:
+                try:
+                    verdicts = await verifying.verify(
+                        client, stage, entry.fold, partial(show, words="")
+                    )
+                except UnverifiableError as error:
+                    raise terminal.failed(str(error)) from error
+            for verdict in verdicts:
+                differing += bool(verdict.difference)
+                found = verdict.difference or "equal"
+                terminal.print_line(
+                    f"{stage.group} {verdict.partition} events={verdict.events} "
+                    f"outputs={verdict.outputs} {found}"
+                )
+    return differing

@@ -1,0 +1,100 @@
+"""Read what a stream holds, from its beginning to where it ends now; for replays and audits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+import msgspec
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared import jetstream
+from shared.topology import NANOSECONDS
+
+_PULL = 1000
+_PULL_SECONDS = 10.0
+_CONSUMER_LIFE_SECONDS = 60
+_ACK_TOKENS = 9
+
+
+class Stored(Struct, frozen=True, gc=False):
+    """A message as it stands in the stream; `arrival_ns` is when the server stored it."""
+
+    sequence: int
+    arrival_ns: int
+    subject: str
+    data: bytes
+    headers: Mapping[str, str] | None
+
+
+async def pages(client: Client, stream: str) -> AsyncIterator[list[Stored]]:
+    """Yield the messages that are stored now, in order, some at a time.
+
+    Raises `JetStreamError`, nats-py's errors, and `TimeoutError` where the server stops to
+    answer: then a part was read, and the caller begins again.
+    """
+    config = {
+        "ack_policy": "none",
+        "mem_storage": True,
+        "inactive_threshold": _CONSUMER_LIFE_SECONDS * NANOSECONDS,
+    }
+    made = await jetstream.call(
+        client, f"CONSUMER.CREATE.{stream}", {"stream_name": stream, "config": config}
+    )
+    left = int(made["num_pending"])
+    page = _Page()
+    subscription = await client.subscribe(
+        client.new_inbox(), cb=page.take, pending_msgs_limit=-1, pending_bytes_limit=-1
+    )
+    try:
+        while left:
+            count = min(_PULL, left)
+            ask = {"batch": count, "expires": int(_PULL_SECONDS * NANOSECONDS)}
+            arrived = page.expect(count)
+            await client.publish(
+                f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{made['name']}",
+                msgspec.json.encode(ask),
+                reply=subscription.subject,
+            )
+            async with asyncio.timeout(_PULL_SECONDS):
+                await arrived
+            left -= count
+            yield page.messages
+    finally:
+        await subscription.unsubscribe()
+        await jetstream.call(client, f"CONSUMER.DELETE.{stream}.{made['name']}")
+
+
+class _Page:
+    """Gathers the messages of one pull."""
+
+    def __init__(self) -> None:
+        self.messages: list[Stored] = []
+        self._count = 0
+        self._arrived: asyncio.Future[None] | None = None
+
+    def expect(self, count: int) -> asyncio.Future[None]:
+        """Begin a new page; the future is done when all of it is there."""
+        self.messages, self._count = [], count
+        self._arrived = asyncio.get_running_loop().create_future()
+        return self._arrived
+
+    async def take(self, msg: Msg) -> None:
+        """Take in one message, or a status, which ends the page with an error."""
+        arrived = self._arrived
+        if arrived is None or arrived.done():
+            return
+        given = msg.headers
+        if given is not None and "Status" in given and not msg.reply.startswith("$JS.ACK"):
+            arrived.set_exception(
+                jetstream.JetStreamError(int(given["Status"]), 0, given.get("Description", ""))
+            )
+            return
+        tokens = msg.reply.split(".")
+        if len(tokens) > _ACK_TOKENS:  # with a domain before, and a random token at the end
+            tokens = tokens[2:]
+        self.messages.append(Stored(int(tokens[5]), int(tokens[7]), msg.subject, msg.data, given))
+        if len(self.messages) == self._count:
+            arrived.set_result(None)
