@@ -160,9 +160,10 @@ async def test_whatever_dies_the_results_are_those_of_an_undisturbed_fold(
         for member in running:
             member.terminate()
         assert [await member.exit_code() for member in running] == [0] * len(running)
-    wanted = await demanded(own_client, RULES)
-    assert await results(own_client) == wanted
-    assert sum(map(len, wanted.values())) > SAMPLES / 10
+    wanted, found = await demanded(own_client, RULES), await results(own_client)
+    # A last tick may stand in the log that nobody has folded; nothing else may be missing.
+    assert [name for name in found if found[name] != wanted[name][: len(found[name])]] == []
+    assert sum(map(len, found.values())) > SAMPLES / 10
 
 
 @pytest.mark.parametrize(
