@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -40,6 +41,10 @@ class JetStreamError(Exception):
         self.code = code
         self.err_code = err_code
         self.description = description
+
+
+BROKER_ERRORS = (JetStreamError, nats.errors.Error, TimeoutError, OSError)
+"""What a request may raise because of the broker or the way to it; trying again may help."""
 
 
 class PubAck(Struct, frozen=True):

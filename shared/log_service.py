@@ -36,13 +36,7 @@ class LogService(Struct, frozen=True):
 
 def serve_log(service: LogService, process: ProcessSettings) -> int:
     """Run a member until it is told to stop; return the exit code (see `shared.service`)."""
-    runtime = Runtime(
-        broker=process.broker,
-        log=process.log,
-        http=process.http,
-        streams=process.streams,
-        stop_deadline_seconds=service.stop_deadline_seconds,
-    )
+    runtime = Runtime(process, service.stop_deadline_seconds)
     return serve(service.entry, runtime, lambda broker, _: _build(service, broker))
 
 

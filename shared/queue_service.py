@@ -37,13 +37,7 @@ class QueueService(Struct, Generic[T], frozen=True):
 
 def serve_queue(service: QueueService[T], process: ProcessSettings) -> int:
     """Run the service until it is told to stop; return the exit code (see `shared.service`)."""
-    runtime = Runtime(
-        broker=process.broker,
-        log=process.log,
-        http=process.http,
-        streams=process.streams,
-        stop_deadline_seconds=service.stop_deadline_seconds,
-    )
+    runtime = Runtime(process, service.stop_deadline_seconds)
     return serve(service.entry, runtime, lambda broker, again: _build(service, broker, again))
 
 

@@ -33,7 +33,7 @@ from shared.logs import logger
 from shared.metrics import registry_of
 from shared.provision import ProvisionRefusedError, provision
 from shared.registry import ServiceEntry
-from shared.settings import BrokerSettings, HttpSettings, LogSettings, SettingsError, StreamSettings
+from shared.settings import ProcessSettings, SettingsError
 
 _log = logger("service")
 
@@ -64,10 +64,7 @@ class Parts(Struct, frozen=True):
 class Runtime(Struct, frozen=True):
     """The settings that every service has."""
 
-    broker: BrokerSettings
-    log: LogSettings
-    http: HttpSettings
-    streams: StreamSettings
+    process: ProcessSettings
     stop_deadline_seconds: float
 
 
@@ -88,7 +85,7 @@ def load_settings(cls: type[Settings]) -> Settings:
 
 def serve(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:
     """Run the service until it is told to stop; return the exit code."""
-    logs.configure(runtime.log, service=entry.name)
+    logs.configure(runtime.process.log, service=entry.name)
     # By default Python looks for cycles after every 700 new objects, here a few jobs; jobs make
     # hardly any, and looking took 15 % of the CPU of an invoice.
     gc.set_threshold(*_COLLECT_AFTER)
@@ -101,7 +98,7 @@ async def _guarded(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:
     deadline = Deadline(runtime.stop_deadline_seconds)
     _listen_to_signals(stop, deadline)
     try:
-        async with connected(runtime.broker, entry.name, stop=stop) as broker:
+        async with connected(runtime.process.broker, entry.name, stop=stop) as broker:
             await _run(entry, runtime, build, broker=broker, stop=stop, deadline=deadline)
     except ProvisionRefusedError as error:
         _log.error("topology refused", differences=str(error).splitlines())
@@ -131,7 +128,7 @@ async def _run(
     topology = entry.topology()
 
     async def provision_again() -> None:
-        await provision(broker.client, topology, runtime.streams)
+        await provision(broker.client, topology, runtime.process.streams)
 
     _log.info("broker connected", url=broker.url)
     await _provision_for_ever(provision_again, stop)
@@ -143,7 +140,7 @@ async def _run(
             return [f"{name}: not ready" for name, unit in parts.units.items() if not unit.ready]
 
         async with (
-            served(runtime.http.port, registry_of(parts.collectors), not_ready),
+            served(runtime.process.http.port, registry_of(parts.collectors), not_ready),
             announced(broker.client, entry.name, entry.description, parts.status),
             asyncio.TaskGroup() as group,
         ):

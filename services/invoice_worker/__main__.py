@@ -32,13 +32,7 @@ def main() -> int:
     except SellersError as error:
         sys.stderr.write(f"INVOICE_SELLERS: {error}\n")
         return 2
-    runtime = Runtime(
-        broker=settings.broker,
-        log=settings.log,
-        http=settings.http,
-        streams=settings.streams,
-        stop_deadline_seconds=settings.stop_deadline_seconds,
-    )
+    runtime = Runtime(settings.process, settings.stop_deadline_seconds)
     return serve(
         ENTRY, runtime, lambda broker, provision: build(settings, sellers, broker, provision)
     )

@@ -47,7 +47,7 @@ from services.invoice_worker.ledger_batch import (
 from services.invoice_worker.topology import INVOICES
 from shared import atomic_batch, jetstream
 from shared.contracts.invoices import InvoiceDone
-from shared.jetstream import JetStreamError
+from shared.jetstream import BROKER_ERRORS, JetStreamError
 from shared.logs import logger
 
 _log = logger("ledger")
@@ -103,7 +103,7 @@ class Ledger:
             wanted = [waiting for waiting in taken if waiting.open]
             try:
                 await self._commit(wanted)
-            except (JetStreamError, nats.errors.Error, TimeoutError, OSError) as error:
+            except BROKER_ERRORS as error:
                 words = str(error) or type(error).__name__
                 _log.warning("commit failed", orders=len(wanted), error=words)
                 for waiting in wanted:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from shared.settings import BrokerSettings, HttpSettings, LogSettings, StreamSettings
+from shared.settings import ProcessSettings
 
 
 class QueueSettings(Struct, frozen=True):
@@ -24,10 +24,7 @@ class QueueSettings(Struct, frozen=True):
 class InvoiceSettings(Struct, frozen=True):
     """All settings of the service."""
 
-    broker: BrokerSettings
-    log: LogSettings
-    http: HttpSettings
-    streams: StreamSettings
+    process: ProcessSettings
     queue: QueueSettings
     sellers: str | None = field(default=None, name="INVOICE_SELLERS")
     """File of seller profiles (TOML); without one there is the seller `demo`."""

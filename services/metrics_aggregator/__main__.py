@@ -28,14 +28,7 @@ def main() -> int:
     except RuleError as error:
         sys.stderr.write(f"METRICS_RULES: {error}\n")
         return 2
-    process = settings.process
-    runtime = Runtime(
-        broker=process.broker,
-        log=process.log,
-        http=process.http,
-        streams=process.streams,
-        stop_deadline_seconds=settings.stop_deadline_seconds,
-    )
+    runtime = Runtime(settings.process, settings.stop_deadline_seconds)
     return serve(ENTRY, runtime, lambda broker, _: build(settings, program, broker))
 
 

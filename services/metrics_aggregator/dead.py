@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 
-from services.metrics_aggregator.topology import DEAD_PREFIX, TELEMETRY
+from services.metrics_aggregator.topology import DEAD_PREFIX, SAMPLE_PREFIX, TELEMETRY
 from shared.contracts import headers
 from shared.contracts.telemetry import TELEMETRY_PREFIX
 from shared.log_stream.fold import Event, Output
 from shared.work_queue.outcome import Reason
 from shared.work_queue.park import one_line
-
-_SAMPLE = "sample."
 
 
 def dead_letter(event: Event, reason: Reason, error: str) -> Output:
@@ -38,6 +36,6 @@ def dead_letter(event: Event, reason: Reason, error: str) -> Output:
 
 def _published(subject: str) -> str:
     """Return the subject that the publisher used."""
-    if subject.startswith(_SAMPLE):
-        return f"{TELEMETRY_PREFIX}.{subject[len(_SAMPLE) :]}"
+    if subject.startswith(SAMPLE_PREFIX):
+        return f"{TELEMETRY_PREFIX}.{subject[len(SAMPLE_PREFIX) :]}"
     return subject

@@ -20,10 +20,10 @@ from services.metrics_aggregator.domain.samples import read_samples
 from services.metrics_aggregator.domain.series import Sample
 from services.metrics_aggregator.domain.series_cache import SeriesCache
 from services.metrics_aggregator.rule_windows import RuleWindows
-from services.metrics_aggregator.topology import TELEMETRY
+from services.metrics_aggregator.topology import SAMPLE_PREFIX, TELEMETRY
 from shared.contracts.telemetry import CONTENT_TYPE, metric_of_tokens, metric_tokens
 from shared.log_stream.clock import FOREVER, NEVER, Watermark, too_far_ahead
-from shared.log_stream.fold import Event, Output
+from shared.log_stream.fold import TICK, Event, Output
 
 ALLOWED_SKEW_MS: Final = 600_000
 """A sample that claims to be of a time more than this after its arrival is refused."""
@@ -31,8 +31,6 @@ ALLOWED_SKEW_MS: Final = 600_000
 MOST_RULES_BYTES: Final = 64_000
 """Each position record carries the rules that its partition began with; parsing holds the loop."""
 
-_SAMPLE: Final = "sample."
-_TICK: Final = "control.tick"
 _RULES: Final = "control.rules"
 _MILLISECOND: Final = 1_000_000
 
@@ -54,9 +52,9 @@ class MetricsFold:
 
     def apply(self, event: Event) -> Sequence[Output]:
         """Take in one message of the partition; return what it emits."""
-        if event.subject.startswith(_SAMPLE):
+        if event.subject.startswith(SAMPLE_PREFIX):
             return self._take(event)
-        if event.subject == _TICK:
+        if event.subject == TICK:
             return self._tick(event)
         if event.subject == _RULES:
             return self._change_rules(event)
@@ -105,7 +103,7 @@ class MetricsFold:
     def _take(self, event: Event) -> Sequence[Output]:
         arrival_ms = event.arrival_ns // _MILLISECOND
         content_type = event.headers.get(CONTENT_TYPE) if event.headers else None
-        metric = metric_of_tokens(event.subject[len(_SAMPLE) :])
+        metric = metric_of_tokens(event.subject[len(SAMPLE_PREFIX) :])
         try:
             batch = read_samples(event.data, content_type, metric, arrival_ms, self._series)
         except Refusal as refusal:

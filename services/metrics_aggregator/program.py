@@ -33,6 +33,7 @@ class MetricsProgram:
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._text = _read(file)
+        self._looked_at: str | None = self._text
         self._refused = ""
         checked_rules(self._text)
 
@@ -62,31 +63,33 @@ class MetricsProgram:
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await stop.wait()
             if self._file is not None:
-                self.look(await asyncio.to_thread(_read_or_why, self._file))
+                await self._look(self._file)
 
-    def look(self, found: str | RuleError) -> None:
+    async def _look(self, file: Path) -> None:
         """Take the file's text if its rules can be used, else say once why not."""
-        if found == self._text:
-            self._refused = ""
+        try:
+            text = await asyncio.to_thread(_read, file)
+        except RuleError as error:
+            self._looked_at = None  # what can be read again is looked at again
+            self._refuse(str(error))
             return
-        if isinstance(found, str):
-            try:
-                checked_rules(found)
-            except RuleError as error:
-                found = error
-        if isinstance(found, str):
-            self._text, self._refused = found, ""
-            _log.info("rules changed", file=str(self._file))
-        elif str(found) != self._refused:
-            self._refused = str(found)
-            _log.error("rules refused", file=str(self._file), error=str(found))
+        if text == self._looked_at:
+            return
+        self._looked_at = text
+        try:
+            checked_rules(text)
+        except RuleError as error:
+            self._refuse(str(error))
+            return
+        self._refused = ""
+        if text != self._text:
+            self._text = text
+            _log.info("rules changed", file=str(file))
 
-
-def _read_or_why(file: Path) -> str | RuleError:
-    try:
-        return _read(file)
-    except RuleError as error:
-        return error
+    def _refuse(self, why: str) -> None:
+        if why != self._refused:
+            self._refused = why
+            _log.error("rules refused", file=str(self._file), error=why)
 
 
 def _read(file: Path | None) -> str:

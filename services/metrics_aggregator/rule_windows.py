@@ -27,10 +27,11 @@ class RuleWindows:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self.pointed = RuleAggregate(rule).pointed
+        aggregate = RuleAggregate(rule)
+        self.pointed = aggregate.pointed
         self.grace_ms = _grace_ms(rule)
         self.windows: Windowed[Any, Any] = windowed(
-            _windower(rule), RuleAggregate(rule), rule.allowed_lateness.ms
+            _windower(rule), aggregate, rule.allowed_lateness.ms
         )
         self._reducing = Reducing(rule)
         self._finishing = Finishing(rule)

@@ -10,12 +10,13 @@ from shared.topology import DEAD_LETTERS, LEASES, Log, PartitionedLog, Source, T
 
 SERVICE = "metrics_aggregator"
 DEAD_PREFIX = "metrics-dead"
+SAMPLE_PREFIX = "sample."
 
 TELEMETRY = PartitionedLog(
     name="TELEMETRY",
     subjects="telemetry.>",
     prefix="telemetry-log",
-    stored_as="sample.>",
+    stored_as=f"{SAMPLE_PREFIX}>",
     description="Samples: telemetry.<metric>, stored under their partition",
     max_age_days=7,
 )

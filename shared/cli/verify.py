@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -12,8 +13,9 @@ from shared.cli import terminal
 from shared.cli.progress import progress_line
 from shared.cli.schema import unknown_name
 from shared.log_stream import verify as verifying
+from shared.log_stream.fold import Fold
+from shared.log_stream.stage import Stage
 from shared.log_stream.verify import UnverifiableError
-from shared.registry import ServiceEntry
 
 Service = Annotated[str, typer.Argument(help="A log service, such as metrics_aggregator.")]
 
@@ -23,26 +25,27 @@ def verify(service: Service) -> None:
 
     Nothing is written, and the members may run meanwhile. Ends with 1 where something differs.
     """
-    entries = {entry.name: entry for entry in registry.services() if entry.fold is not None}
-    if service not in entries:
-        raise terminal.failed(unknown_name(service, entries), code=terminal.WRONG_USE)
-    if terminal.run(_verify(entries[service])):
+    found = {
+        entry.name: (entry.stages, entry.fold)
+        for entry in registry.services()
+        if entry.fold is not None
+    }
+    if service not in found:
+        raise terminal.failed(unknown_name(service, found), code=terminal.WRONG_USE)
+    stages, fold = found[service]
+    if terminal.run(_verify(stages, fold)):
         raise typer.Exit(terminal.FAILED)
 
 
-async def _verify(entry: ServiceEntry) -> int:
+async def _verify(stages: Callable[[], tuple[Stage, ...]], fold: Callable[[str], Fold]) -> int:
     """Print a line for each partition; return how many differ."""
-    if entry.fold is None:
-        raise TypeError(entry.name)
     differing = 0
     async with terminal.broker_client() as client:
-        for stage in entry.stages():
+        for stage in stages():
             info = await jetstream.call(client, f"STREAM.INFO.{stage.source.name}")
             with progress_line("verify", info["state"]["messages"]) as show:
                 try:
-                    verdicts = await verifying.verify(
-                        client, stage, entry.fold, partial(show, words="")
-                    )
+                    verdicts = await verifying.verify(client, stage, fold, partial(show, words=""))
                 except UnverifiableError as error:
                     raise terminal.failed(str(error)) from error
             for verdict in verdicts:

@@ -9,9 +9,12 @@ must know arrives as an event in the log. So the same log always gives the same 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
+
+TICK: Final = "control.tick"
+"""Subject of the event that says `{"idle_ms": n}`: the partition has been idle so long."""
 
 
 class Event:

@@ -46,6 +46,19 @@ async def check(
     )
 
 
+async def check_whole(client: Client, stage: Stage, partition: int) -> None:
+    """See that the log reaches back to its beginning. Raises `LogChangedError`."""
+    info = await jetstream.call(client, f"STREAM.INFO.{stage.source.name}")
+    first = info["state"]["first_seq"]
+    if first > 1:
+        raise LogChangedError(
+            f"partition {partition} of {stage.group} has no usable snapshot, and "
+            f"{stage.source.name} begins at {first}: its state cannot be folded anew. "
+            f"`nats stream purge {stage.target.name} --subject {stage.position(partition)} "
+            "--force` begins with what there is, results again"
+        )
+
+
 def nanoseconds(time: str) -> int:
     """Return an RFC 3339 time with up to nine decimals, as the server writes it, in nanoseconds."""
     base, _, fraction = time.removesuffix("Z").partition(".")

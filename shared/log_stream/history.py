@@ -10,13 +10,12 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from shared import jetstream
+from shared import jetstream, reply
 from shared.topology import NANOSECONDS
 
 _PULL = 1000
 _PULL_SECONDS = 10.0
 _CONSUMER_LIFE_SECONDS = 60
-_ACK_TOKENS = 9
 
 
 class Stored(Struct, frozen=True, gc=False):
@@ -86,15 +85,13 @@ class _Page:
         arrived = self._arrived
         if arrived is None or arrived.done():
             return
-        given = msg.headers
-        if given is not None and "Status" in given and not msg.reply.startswith("$JS.ACK"):
+        if status := reply.status_of(msg):
             arrived.set_exception(
-                jetstream.JetStreamError(int(given["Status"]), 0, given.get("Description", ""))
+                jetstream.JetStreamError(int(status["Status"]), 0, status.get("Description", ""))
             )
             return
-        tokens = msg.reply.split(".")
-        if len(tokens) > _ACK_TOKENS:  # with a domain before, and a random token at the end
-            tokens = tokens[2:]
-        self.messages.append(Stored(int(tokens[5]), int(tokens[7]), msg.subject, msg.data, given))
+        tokens = reply.tokens_of(msg.reply)
+        sequence, arrival_ns = int(tokens[reply.SEQUENCE]), int(tokens[reply.TIME_NS])
+        self.messages.append(Stored(sequence, arrival_ns, msg.subject, msg.data, msg.headers))
         if len(self.messages) == self._count:
             arrived.set_result(None)

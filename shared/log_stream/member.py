@@ -19,9 +19,10 @@ from shared import jetstream
 from shared.broker import Broker
 from shared.contracts import headers
 from shared.deadline import Deadline
+from shared.jetstream import BROKER_ERRORS
 from shared.log_stream.fold import Program
 from shared.log_stream.guard import LogChangedError
-from shared.log_stream.partition import BROKER_ERRORS, Partition, StoppedError
+from shared.log_stream.partition import Partition, StoppedError
 from shared.log_stream.partitions import owner_of
 from shared.log_stream.policy import LogPolicy
 from shared.log_stream.position import FencedError

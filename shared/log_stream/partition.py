@@ -11,18 +11,14 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
-import nats.errors
 from nats.aio.client import Client
 
-from shared import jetstream
 from shared.broker import Broker
-from shared.contracts import headers
-from shared.jetstream import JetStreamError
+from shared.jetstream import BROKER_ERRORS
 from shared.log_stream import guard, position, snapshots
 from shared.log_stream.commit import Committer
-from shared.log_stream.fold import Event, Fold, Output, Program
-from shared.log_stream.guard import LogChangedError
+from shared.log_stream.controls import Controls
+from shared.log_stream.fold import TICK, Event, Fold, Output, Program
 from shared.log_stream.policy import LogPolicy, PartitionStats
 from shared.log_stream.position import FencedError, Manifest, Position
 from shared.log_stream.reader import DisturbedError, Reader
@@ -32,13 +28,9 @@ from shared.logs import logger
 
 _log = logger("partition")
 
-_TICK = "control.tick"
 _BATCH_SECONDS = 0.25
 _MOST_WAITING_OUTPUTS = 5000
 _RETRY_SECONDS = 0.2
-_CONTROL_SECONDS = 1.0
-
-BROKER_ERRORS = (JetStreamError, nats.errors.Error, TimeoutError, OSError)
 
 
 class StoppedError(Exception):
@@ -72,10 +64,11 @@ class Partition:
         self._folded = (0, 0)
         """Sequence and arrival time of the event folded last."""
         self._since_snapshot = 0
-        self._idle_since = 0.0
-        self._next_control = 0.0
         self.fold: Fold = program.fold("")
         self.stats = PartitionStats()
+        self._controls = Controls(
+            broker.client, stage, number, program, policy.idle_seconds, self.stats
+        )
 
     @property
     def lag(self) -> int:
@@ -142,25 +135,11 @@ class Partition:
                 )
         for sequence, arrival_ns in (self._folded, (record.sequence, record.arrival_ns)):
             await guard.check(self._client, self._stage, self.number, sequence, arrival_ns)
-        if not self._folded[0]:
-            await self._check_whole(record)
-
-    async def _check_whole(self, record: Position) -> None:
-        """See that the log reaches back to its beginning, if anything was folded before."""
-        if not record.sequence:
-            return
-        info = await jetstream.call(self._client, f"STREAM.INFO.{self._stage.source.name}")
-        first = info["state"]["first_seq"]
-        if first > 1:
-            raise LogChangedError(
-                f"partition {self.number} of {self._stage.group} has no usable snapshot, and "
-                f"{self._stage.source.name} begins at {first}: its state cannot be folded anew. "
-                f"`nats stream purge {self._stage.target.name} --subject {self._subject} --force` "
-                "begins with what there is, results again"
-            )
+        if record.sequence and not self._folded[0]:
+            await guard.check_whole(self._client, self._stage, self.number)
 
     async def _drive(self, committer: Committer, record: Position) -> None:
-        self._idle_since = time.monotonic()
+        self._controls.not_idle()
         while not self._release.is_set():
             try:
                 events = await self._reader.batch(_BATCH_SECONDS)
@@ -170,11 +149,12 @@ class Partition:
             self._check_lease()
             if events:
                 self._fold_batch(events, committer, record)
-                if any(event.subject != _TICK for event in events):
-                    self._idle_since = time.monotonic()
+                if any(event.subject != TICK for event in events):
+                    self._controls.not_idle()
             await committer.below(_MOST_WAITING_OUTPUTS)
             await self._snapshot_when_worth_it(committer)
-            await self._tell_the_fold(committer)
+            if not self._reader.lag and not committer.waiting_outputs:
+                await self._controls.tell(self.fold, self._folded[0])
             self.stats.follow(self.fold, self._folded, committer)
         await committer.move(*self._folded)
         await self._snapshot(committer)
@@ -224,7 +204,7 @@ class Partition:
                 _log.warning("not reading yet", partition=self.number, error=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
-                self._idle_since = time.monotonic()
+                self._controls.not_idle()
                 return
 
     async def _snapshot_when_worth_it(self, committer: Committer) -> None:
@@ -260,36 +240,3 @@ class Partition:
             bytes=size,
             seconds=round(time.monotonic() - began, 3),
         )
-
-    async def _tell_the_fold(self, committer: Committer) -> None:
-        """Append what the fold should see: a proposal of the program, or a tick.
-
-        Only when it has seen all there is. The fence is on the partition's tail: nothing may
-        lie in it above what was folded, so a zombie's message is refused.
-        """
-        now = time.monotonic()
-        if self._reader.lag or committer.waiting_outputs or now < self._next_control:
-            return
-        if proposal := self._program.proposal(self.fold):
-            self._next_control = now + _CONTROL_SECONDS
-            await self._append(*proposal)
-            return
-        idle = now - self._idle_since
-        if idle >= self._policy.idle_seconds and self.fold.open_windows():
-            self._next_control = now + self._policy.idle_seconds / 2
-            if await self._append("tick", msgspec.json.encode({"idle_ms": int(idle * 1000)})):
-                self.stats.ticks += 1
-
-    async def _append(self, name: str, body: bytes) -> bool:
-        fence = {
-            headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(self._folded[0]),
-            headers.EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: self._stage.events(self.number),
-        }
-        subject = self._stage.control(self.number, name)
-        try:
-            await jetstream.publish(self._client, subject, body, fence, timeout=1.0)
-        except BROKER_ERRORS as error:
-            # An event came first, and the fold sees that before; or we try again soon.
-            _log.debug("control refused", partition=self.number, name=name, error=str(error))
-            return False
-        return True

@@ -18,7 +18,7 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from shared import jetstream
+from shared import jetstream, reply
 from shared.broker import Broker
 from shared.jetstream import JetStreamError
 from shared.log_stream.fold import Event
@@ -30,8 +30,6 @@ _EXPIRES_SECONDS = 10
 _HEARTBEAT_SECONDS = 1
 _SILENCE_SECONDS = 3.5
 _NANOSECONDS = 1_000_000_000
-_ACK_TOKENS = 9
-_ACK_TOKENS_WITH_DOMAIN = 11
 _REQUEST = msgspec.json.encode(
     {
         "batch": _PULL,
@@ -145,22 +143,20 @@ class Reader:
         self._heard = time.monotonic()
         cut = self._cut
         for msg in arrived:
-            headers = msg.headers
-            if headers is not None and "Status" in headers and not msg.reply.startswith("$JS.ACK"):
-                if not self._status(headers):
+            if status := reply.status_of(msg):
+                if not self._status(status):
                     break
                 continue
-            tokens = msg.reply.split(".")
-            if len(tokens) > _ACK_TOKENS:  # with a domain before, and a random token at the end
-                tokens = tokens[2:_ACK_TOKENS_WITH_DOMAIN]
-            sequence, count = int(tokens[5]), int(tokens[6])
+            tokens = reply.tokens_of(msg.reply)
+            sequence, count = int(tokens[reply.SEQUENCE]), int(tokens[reply.CONSUMER_SEQUENCE])
             if count != self._count + 1 or sequence <= self._last:
                 self._disturbance = f"gap: {count} ({sequence}) after {self._count} ({self._last})"
                 break
             self._count, self._last = count, sequence
             self._outstanding -= 1
-            self.lag = int(tokens[8])
-            events.append(Event(sequence, int(tokens[7]), msg.subject[cut:], msg.data, headers))
+            self.lag = int(tokens[reply.PENDING])
+            arrival_ns = int(tokens[reply.TIME_NS])
+            events.append(Event(sequence, arrival_ns, msg.subject[cut:], msg.data, msg.headers))
         return events
 
     def _status(self, headers: dict[str, str]) -> bool:

@@ -7,12 +7,12 @@ from typing import Generic, TypeVar
 
 from nats.aio.msg import Msg
 
+from shared import reply
 from shared.contracts import headers
 
 T_co = TypeVar("T_co", covariant=True)
 
 _NANOSECONDS = 1_000_000_000
-_ACK_TOKENS_WITH_DOMAIN = 11
 
 
 class Held:
@@ -21,12 +21,9 @@ class Held:
     __slots__ = ("_tokens", "attempt", "counts", "delivered", "message", "progress_at")
 
     def __init__(self, message: Msg, now: float) -> None:
-        # $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<consumer sequence>.<time>.<pending>
-        # or, with a domain: $JS.ACK.<domain>.<account>.<stream>...
-        tokens = message.reply.split(".")
-        self._tokens = tokens if len(tokens) < _ACK_TOKENS_WITH_DOMAIN else tokens[2:]
+        self._tokens = reply.tokens_of(message.reply)
         self.message = message
-        self.delivered = int(self._tokens[4])
+        self.delivered = int(self._tokens[reply.DELIVERED])
         """How often the server has handed it out, this time included."""
         self.progress_at = now
         """When the server last heard that we work on it, on our monotonic clock."""
@@ -37,17 +34,17 @@ class Held:
     @property
     def stream(self) -> str:
         """Stream that holds the message."""
-        return self._tokens[2]
+        return self._tokens[reply.STREAM]
 
     @property
     def sequence(self) -> int:
         """Place of the message in its stream."""
-        return int(self._tokens[5])
+        return int(self._tokens[reply.SEQUENCE])
 
     @property
     def arrival_ns(self) -> int:
         """When the stream stored the message, nanoseconds since the epoch."""
-        return int(self._tokens[7])
+        return int(self._tokens[reply.TIME_NS])
 
     @property
     def arrival(self) -> dt.datetime:

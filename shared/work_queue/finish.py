@@ -6,10 +6,9 @@ import logging
 import random
 from typing import assert_never
 
-import nats.errors
 from nats.aio.client import Client
 
-from shared.jetstream import JetStreamError
+from shared.jetstream import BROKER_ERRORS
 from shared.logs import logger
 from shared.work_queue.attempts import Attempts
 from shared.work_queue.delivery import Held
@@ -20,9 +19,6 @@ from shared.work_queue.settle import ACK, Settler, nak, term
 from shared.work_queue.stats import QueueStats
 
 _log = logger("worker")
-
-BROKER_ERRORS = (JetStreamError, nats.errors.Error, TimeoutError, OSError)
-"""What a broker that is away, full or busy raises. The job is then still in its queue."""
 
 
 class Finisher:

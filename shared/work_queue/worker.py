@@ -18,13 +18,14 @@ from nats.aio.msg import Msg
 
 from shared.broker import Broker
 from shared.deadline import Deadline
+from shared.jetstream import BROKER_ERRORS
 from shared.logs import logger
 from shared.pull import ContinuousPull
 from shared.topology import Durable
 from shared.work_queue.attempt import Decoder, Handler, Interrupted, attempt
 from shared.work_queue.attempts import Attempts
 from shared.work_queue.delivery import Held
-from shared.work_queue.finish import BROKER_ERRORS, Finisher
+from shared.work_queue.finish import Finisher
 from shared.work_queue.lane import Lane, Slot
 from shared.work_queue.outcome import Ack, DeadLetter, Outcome
 from shared.work_queue.policy import WorkerPolicy
