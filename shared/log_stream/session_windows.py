@@ -29,7 +29,9 @@ class SessionWindows(Generic[S, V]):
     and *replaces every earlier result of the key that it overlaps*. If the session is open
     again, that revision is not final, and another follows at its close.
 
-    To know what an event touches, a closed session is kept for gap plus allowed lateness.
+    To know what an event touches, a closed session is kept for twice the gap (one event can make
+    a session late, the next one join it to what lies a gap before) plus allowed lateness, and
+    longer where one event could join it to the next session.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class SessionWindows(Generic[S, V]):
         self._gap_ms = windower.gap_ms
         self._aggregate = aggregate
         self._allowed_ms = allowed_lateness_ms
-        self._keep_ms = windower.gap_ms + allowed_lateness_ms
+        self._keep_ms = 2 * windower.gap_ms + allowed_lateness_ms
         self._sessions: dict[str, list[_Session[S]]] = {}
         self._due: dict[str, int] = {}
         self._queue: dict[int, list[str]] = {}
@@ -100,7 +102,7 @@ class SessionWindows(Generic[S, V]):
         for key, rows in chunk:
             sessions = self._sessions[key] = [_Session(*row) for row in rows]
             self.open_windows += sum(not session.closed for session in sessions)
-            self._queue_again(key, min(map(self._due_of, sessions)))
+            self._queue_again(key, min(self._dues(sessions)))
 
     def _join(self, key: str, time_ms: int, value: V, watermark_ms: int) -> Emission[S] | None:
         sessions = self._sessions[key]
@@ -144,14 +146,32 @@ class SessionWindows(Generic[S, V]):
                 session.closed = True
                 self.open_windows -= 1
                 yield session.result(key)
-        self._sessions[key] = sessions = [
-            session for session in sessions if self._due_of(session) > watermark_ms
+        dues = self._dues(sessions)
+        self._sessions[key] = [
+            session for session, due_ms in zip(sessions, dues, strict=True) if due_ms > watermark_ms
         ]
         del self._due[key]
-        if sessions:
-            self._queue_again(key, min(map(self._due_of, sessions)))
+        if self._sessions[key]:
+            self._queue_again(key, min(due_ms for due_ms in dues if due_ms > watermark_ms))
         else:
             del self._sessions[key]
+
+    def _dues(self, sessions: list[_Session[S]]) -> list[int]:
+        """Return when each is to be looked at, to be closed or dropped.
+
+        A closed one stays while the next stays that one event could join to it: dropped, it
+        would be forgotten that such an event touches what is closed.
+        """
+        dues: list[int] = []
+        next_start_ms, next_due_ms = FOREVER, FOREVER
+        for session in reversed(sessions):
+            due_ms = self._due_of(session)
+            if session.closed and next_start_ms < session.end_ms + self._gap_ms:
+                due_ms = max(due_ms, next_due_ms)
+            dues.append(due_ms)
+            next_start_ms, next_due_ms = session.start_ms, due_ms
+        dues.reverse()
+        return dues
 
     def _due_of(self, session: _Session[S]) -> int:
         return session.end_ms + self._keep_ms if session.closed else session.end_ms

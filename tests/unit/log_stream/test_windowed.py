@@ -26,6 +26,18 @@ def test_each_event_is_counted_or_missed_never_both(case: Case) -> None:
     laws.each_event_is_counted_or_missed_never_both(case)
 
 
+@pytest.mark.parametrize(
+    ("gap_ms", "grace_ms", "allowed_ms", "times"),
+    [(8, 9, 0, (0, 9, 25, 2)), (7, 4, 15, (0, 8, 33, 2)), (12, 0, 1, (0, 25, 13, 2))],
+)
+def test_no_event_joins_over_a_closed_session(
+    gap_ms: int, grace_ms: int, allowed_ms: int, times: tuple[int, ...]
+) -> None:
+    events = [Event(number, "a", time_ms) for number, time_ms in enumerate(times)]
+    case = Case(Session(gap_ms), grace_ms, allowed_ms, events)
+    laws.a_closed_window_changes_by_revisions_only(case)
+
+
 @few
 @given(cases(most=12))
 def test_a_closed_window_changes_by_revisions_only(case: Case) -> None:
