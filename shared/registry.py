@@ -12,8 +12,7 @@ from importlib.metadata import entry_points
 
 from msgspec import Struct
 
-from shared.log_stream.fold import Fold
-from shared.log_stream.stage import Stage
+from shared.log_stream.stage import StageEntry
 from shared.topology import Topology
 
 ENTRY_POINT_GROUP = "headrace.services"
@@ -48,10 +47,11 @@ class ServiceEntry(Struct, frozen=True):
     topology: Callable[[], Topology]
     """Reads the settings that it depends on; raises `SettingsError`."""
     messages: tuple[MessageType, ...]
-    stages: Callable[[], tuple[Stage, ...]] = tuple
-    """The log stages that it runs, for `headrace lag`."""
-    fold: Callable[[str], Fold] | None = None
-    """Makes a fold of its stage from a seed, for `headrace verify`."""
+    stages: Callable[[], tuple[StageEntry, ...]] = tuple
+    """The log stages that it runs, in the order of the data, each with its fold.
+
+    Reads the settings that they depend on; raises `SettingsError`.
+    """
     demo: DemoTraffic | None = None
     try_it: tuple[str, ...] = ()
     """Commands for a newcomer, printed by `headrace up` when the service is ready."""

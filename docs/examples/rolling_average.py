@@ -11,7 +11,7 @@ from msgspec import Struct
 from shared.log_service import LogService, serve_log
 from shared.log_stream.fold import Event, Output
 from shared.log_stream.look_back import SlidingWindow, total
-from shared.log_stream.stage import Stage
+from shared.log_stream.stage import Stage, StageEntry
 from shared.registry import MessageType, ServiceEntry
 from shared.service import load_settings
 from shared.settings import ProcessSettings
@@ -49,7 +49,7 @@ ENTRY = ServiceEntry(
         MessageType("price", "prices.<symbol>", Price, "Event: a symbol has a price"),
         MessageType("average", "averages.<symbol>", Average, "Result: its average now"),
     ),
-    stages=lambda: (STAGE,),
+    stages=lambda: (StageEntry(STAGE, lambda _: RollingAverage()),),
 )
 
 

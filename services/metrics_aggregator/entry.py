@@ -7,6 +7,7 @@ from services.metrics_aggregator.settings import PartitionSettings
 from services.metrics_aggregator.topology import SERVICE, stage, topology
 from shared.contracts.telemetry import Measurement, MetricResult
 from shared.log_stream.fold import Fold
+from shared.log_stream.stage import StageEntry
 from shared.registry import MessageType, ServiceEntry
 from shared.settings import load
 
@@ -33,8 +34,7 @@ ENTRY = ServiceEntry(
             "Result: an aggregate of a window",
         ),
     ),
-    stages=lambda: (stage(load(PartitionSettings)),),
-    fold=_fold,
+    stages=lambda: (StageEntry(stage(load(PartitionSettings)), _fold),),
     demo=make_sample,
     try_it=(
         """nats pub -J telemetry.latency '{"value": 12.5, "labels": {"host": "a"}}'""",

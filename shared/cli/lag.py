@@ -11,8 +11,9 @@ from nats.aio.client import Client
 from rich.live import Live
 from rich.table import Table
 
-from shared import jetstream, registry
+from shared import jetstream
 from shared.cli import terminal
+from shared.cli.log_services import log_service, log_services
 from shared.jetstream import JetStreamError
 from shared.log_stream import position
 from shared.log_stream.stage import Stage
@@ -51,14 +52,8 @@ async def rows(client: Client, stages: tuple[Stage, ...]) -> list[Row]:
 
 
 async def _lag(service: str | None, *, once: bool) -> None:
-    entries = [entry for entry in registry.services() if service in {None, entry.name}]
-    stages = tuple(stage for entry in entries for stage in entry.stages())
-    if not stages:
-        names = ", ".join(entry.name for entry in registry.services() if entry.stages())
-        raise terminal.failed(
-            f"no log service of that name; there are: {names or 'none yet'}",
-            code=terminal.WRONG_USE,
-        )
+    found = log_services() if service is None else {service: log_service(service)}
+    stages = tuple(entry.stage for entries in found.values() for entry in entries)
     async with terminal.broker_client() as client:
         if not terminal.console.is_terminal:
             for row in await rows(client, stages):

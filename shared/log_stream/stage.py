@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
+from shared.log_stream.fold import Fold
 from shared.topology import Log, PartitionedLog
 
 
@@ -34,3 +37,13 @@ class Stage(Struct, frozen=True):
     def control(self, partition: int, name: str) -> str:
         """Return the subject of a partition's control messages of that name."""
         return f"{self.source.prefix}.{partition}.control.{name}"
+
+
+class StageEntry(Struct, frozen=True):
+    """A stage and what it runs: `fold` makes the fold of a partition from a seed.
+
+    A service has them in the order of its data: a later one may read what an earlier one writes.
+    """
+
+    stage: Stage
+    fold: Callable[[str], Fold]

@@ -20,7 +20,7 @@ from shared.log_stream import history, position
 from shared.log_stream.fold import Event, Fold
 from shared.log_stream.history import Stored
 from shared.log_stream.position import Position
-from shared.log_stream.stage import Stage
+from shared.log_stream.stage import Stage, StageEntry
 
 _SERVERS_OWN = "nats-"
 _NOWHERE = -1
@@ -96,15 +96,13 @@ class _Expected:
         self.verdict.difference = self.verdict.difference or words
 
 
-async def verify(
-    client: Client, stage: Stage, fold: Callable[[str], Fold], show: Callable[[int], None]
-) -> list[Verdict]:
+async def verify(client: Client, entry: StageEntry, show: Callable[[int], None]) -> list[Verdict]:
     """Return a verdict for each partition; `show` is told how many events were folded.
 
     Raises `UnverifiableError`, `JetStreamError` and nats-py's errors.
     """
-    source, target = stage.source, stage.target.name
-    expected = [await _expected(client, stage, number, fold) for number in range(source.partitions)]
+    stage, source, target = entry.stage, entry.stage.source, entry.stage.target.name
+    expected = [await _expected(client, entry, number) for number in range(source.partitions)]
     info = await jetstream.call(client, f"STREAM.INFO.{source.name}")
     first = info["state"]["first_seq"]
     if first > 1 and any(one.record.sequence for one in expected):
@@ -129,11 +127,10 @@ async def verify(
     return [one.verdict for one in expected]
 
 
-async def _expected(
-    client: Client, stage: Stage, number: int, fold: Callable[[str], Fold]
-) -> _Expected:
+async def _expected(client: Client, entry: StageEntry, number: int) -> _Expected:
+    stage = entry.stage
     _, record = await position.read(client, stage.target.name, stage.position(number))
-    return _Expected(number, record, fold(record.seed))
+    return _Expected(number, record, entry.fold(record.seed))
 
 
 async def _fold_all(

@@ -1,0 +1,28 @@
+"""The services that run log stages, for the commands about them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from shared import registry
+from shared.cli import terminal
+from shared.cli.schema import unknown_name
+from shared.log_stream.stage import StageEntry
+
+Service = Annotated[str, typer.Argument(help="A log service, such as metrics_aggregator.")]
+
+
+def log_services() -> dict[str, tuple[StageEntry, ...]]:
+    """Return the stages of every log service, by its name. Raises `SettingsError`."""
+    found = {entry.name: entry.stages() for entry in registry.services()}
+    return {name: stages for name, stages in found.items() if stages}
+
+
+def log_service(name: str) -> tuple[StageEntry, ...]:
+    """Return the stages of one; a name that no log service has ends the command."""
+    found = log_services()
+    if name not in found:
+        raise terminal.failed(unknown_name(name, found), code=terminal.WRONG_USE)
+    return found[name]
