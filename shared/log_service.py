@@ -49,10 +49,10 @@ class _Program:
     def seed(self) -> str:
         return ""
 
-    def fold(self, _: str) -> Fold:
+    def fold(self, _seed: str, _partition: int) -> Fold:
         return self._fold()
 
-    def proposal(self, _: Fold) -> None:
+    def proposal(self, _: Fold, *, caught_up: bool) -> None:  # noqa: ARG002 - the protocol's
         return None
 
 

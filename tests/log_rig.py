@@ -110,10 +110,10 @@ class CountingProgram:
     def seed(self) -> str:
         return ""
 
-    def fold(self, _: str) -> Counting:
+    def fold(self, _seed: str, _partition: int) -> Counting:
         return Counting(self._name)
 
-    def proposal(self, _: Fold) -> None:
+    def proposal(self, _: Fold, *, caught_up: bool) -> None:  # noqa: ARG002
         return None
 
 

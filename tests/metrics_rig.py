@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.metrics_aggregator.fold import MetricsFold
-from services.metrics_aggregator.topology import DEAD_PREFIX, METRICS, TELEMETRY
+from services.metrics_aggregator.topology import DEAD_PREFIX, MERGE_PREFIX, METRICS, TELEMETRY
 from shared import jetstream
+from shared.contracts.headers import SOURCE
 from shared.log_stream.fold import Event
+from tests.metrics_pipeline import Pipeline
 from tests.processes import Process
 
 Stored = tuple[str, bytes, tuple[tuple[str, str], ...]]
 """Subject, body and headers of a result."""
 
-_POSITIONS = "metrics-position."
+PARTITIONS = 4
+
+_INTERNAL = ("metrics-position.", "metrics-merger-position.", f"{MERGE_PREFIX}.")
 _PULL = 1000
 
 
 def metrics_aggregator(url: str, **variables: str) -> Process:
     """Start a member with few partitions, a short lease and frequent snapshots."""
     quick = {
-        "METRICS_PARTITIONS": "4",
+        "METRICS_PARTITIONS": str(PARTITIONS),
         "METRICS_LEASE_SECONDS": "1",
         "METRICS_IDLE_SECONDS": "0.5",
         "METRICS_SNAPSHOT_EVENTS": "200",
@@ -56,38 +60,45 @@ async def messages(client: Client, stream: str) -> list[Msg]:
 
 
 async def results(client: Client) -> dict[str, list[Stored]]:
-    """Return, a subject, what the service has written, in order; without positions."""
+    """Return, a series, what readers get, in order: results, late samples, dead letters."""
     grouped: dict[str, list[Stored]] = {}
     for msg in await messages(client, METRICS.name):
-        if not msg.subject.startswith(_POSITIONS):
-            given = dict(msg.headers or {})
-            for name in [name for name in given if name.startswith("Nats-Batch-")]:
-                del given[name]
-            stored = (msg.subject, msg.data, tuple(sorted(given.items())))
-            grouped.setdefault(msg.subject, []).append(stored)
+        if not msg.subject.startswith(_INTERNAL):
+            _add(grouped, msg.subject, msg.data, msg.headers or {})
     return _ordered(grouped)
 
 
 async def demanded(client: Client, rules: str) -> dict[str, list[Stored]]:
-    """Return, a subject, what an undisturbed fold of the log gives, begun with these rules."""
-    folds: dict[str, MetricsFold] = {}
+    """Return, a series, what undisturbed folds of the log give, begun with these rules."""
+    pipeline = Pipeline(rules, PARTITIONS)
     wanted: dict[str, list[Stored]] = {}
     for msg in await messages(client, TELEMETRY.name):
         partition, _, subject = msg.subject.removeprefix(f"{TELEMETRY.prefix}.").partition(".")
-        fold = folds.get(partition) or folds.setdefault(partition, MetricsFold(rules))
         sequence, arrival_ns = (int(token) for token in _tokens(msg)[5:8:2])
-        for output in fold.apply(Event(sequence, arrival_ns, subject, msg.data, msg.headers)):
-            given = {**(output.headers or {}), "Headrace-Source": f"{TELEMETRY.name}:{sequence}"}
-            stored = (output.subject, output.data, tuple(sorted(given.items())))
-            wanted.setdefault(output.subject, []).append(stored)
+        event = Event(sequence, arrival_ns, subject, msg.data, msg.headers)
+        for output in pipeline.apply(event, int(partition)):
+            given = {**(output.headers or {}), SOURCE: f"{TELEMETRY.name}:{sequence}"}
+            _add(wanted, output.subject, output.data, given)
     return _ordered(wanted)
+
+
+def _add(
+    grouped: dict[str, list[Stored]], subject: str, data: bytes, given: Mapping[str, str]
+) -> None:
+    """File a message under its series; what the server has added says nothing of the result."""
+    series = subject
+    kept = {name: value for name, value in given.items() if not name.startswith("Nats-Batch-")}
+    if subject.startswith("metrics."):
+        series = f"{subject} {json.loads(data)['labels']}"
+        del kept[SOURCE]  # where its last mark stands depends on who was faster
+    grouped.setdefault(series, []).append((subject, data, tuple(sorted(kept.items()))))
 
 
 def _ordered(grouped: dict[str, list[Stored]]) -> dict[str, list[Stored]]:
     """Sort the dead letters, which come from all partitions; all others stay in their order."""
     return {
-        subject: sorted(stored) if subject.startswith(f"{DEAD_PREFIX}.") else stored
-        for subject, stored in grouped.items()
+        series: sorted(stored) if series.startswith(f"{DEAD_PREFIX}.") else stored
+        for series, stored in grouped.items()
     }
 
 

@@ -49,7 +49,7 @@ ENTRY = ServiceEntry(
         MessageType("price", "prices.<symbol>", Price, "Event: a symbol has a price"),
         MessageType("average", "averages.<symbol>", Average, "Result: its average now"),
     ),
-    stages=lambda: (StageEntry(STAGE, lambda _: RollingAverage()),),
+    stages=lambda: (StageEntry(STAGE, lambda *_: RollingAverage()),),
 )
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from services.metrics_aggregator.domain.refusal import RuleError
 from services.metrics_aggregator.entry import ENTRY
-from services.metrics_aggregator.program import MetricsProgram
+from services.metrics_aggregator.horizon import Horizon
+from services.metrics_aggregator.program import MergeProgram, MetricsProgram
 from services.metrics_aggregator.settings import MetricsSettings
-from services.metrics_aggregator.topology import stage
+from services.metrics_aggregator.topology import merge_stage, merges, sample_stage
 from shared.broker import Broker
 from shared.log_metrics import MemberCollector
 from shared.log_stream.member import Member
@@ -24,7 +25,11 @@ def main() -> int:
     """Run the service; return its exit code."""
     settings = load_settings(MetricsSettings)
     try:
-        program = MetricsProgram(Path(settings.rules) if settings.rules else None)
+        program = MetricsProgram(
+            Path(settings.rules) if settings.rules else None,
+            merges(settings.partitions),
+            settings.idle_seconds,
+        )
     except RuleError as error:
         sys.stderr.write(f"METRICS_RULES: {error}\n")
         return 2
@@ -36,24 +41,29 @@ def main() -> int:
 async def build(
     settings: MetricsSettings, program: MetricsProgram, broker: Broker
 ) -> AsyncIterator[Parts]:
-    """Put the parts together: a member of the group, and what follows the rule file."""
-    member = Member(
-        broker,
-        stage(settings.partitions),
-        program,
-        LogPolicy(
-            lease_seconds=settings.lease_seconds,
-            snapshot_least_events=settings.snapshot_events,
-            idle_seconds=settings.idle_seconds,
-        ),
-        settings.member or uuid.uuid4().hex[:8],
+    """Put the parts together: a member of each stage, and what follows rule file and marks."""
+    policy = LogPolicy(
+        lease_seconds=settings.lease_seconds,
+        snapshot_least_events=settings.snapshot_events,
+        idle_seconds=settings.idle_seconds,
     )
+    name = settings.member or uuid.uuid4().hex[:8]
+    partitions = settings.partitions
+    samples = Member(broker, sample_stage(partitions), program, policy, name)
+    merge = MergeProgram(partitions.partitions)
+    merger = Member(broker, merge_stage(partitions), merge, policy, name)
+    horizon = Horizon(broker, partitions.partitions)
+    program.look_at(horizon)
+    members = [samples, merger]
     yield Parts(
-        units={"member": member, "rules": program},
-        collectors=[MemberCollector([member])],
+        units={"member": samples, "merger": merger, "rules": program, "horizon": horizon},
+        collectors=[MemberCollector(members)],
         status=lambda: {
-            "partitions": sorted(member.partitions),
-            "broken": {str(number): why for number, why in member.broken.items()},
+            member.group: {
+                "partitions": sorted(member.partitions),
+                "broken": {str(number): why for number, why in member.broken.items()},
+            }
+            for member in members
         },
     )
 

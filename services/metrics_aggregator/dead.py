@@ -16,7 +16,7 @@ from shared.work_queue.outcome import Reason
 from shared.work_queue.park import one_line
 
 
-def dead_letter(event: Event, reason: Reason, error: str) -> Output:
+def dead_letter(event: Event, reason: Reason, error: str, stream: str = TELEMETRY.name) -> Output:
     """Return the letter of an event: body and headers as they were, with reason and origin."""
     arrival = dt.datetime.fromtimestamp(event.arrival_ns // 1_000_000_000, dt.UTC)
     about = {
@@ -24,7 +24,7 @@ def dead_letter(event: Event, reason: Reason, error: str) -> Output:
         headers.DEAD_REASON: reason,
         headers.DEAD_ERROR: one_line(error),
         headers.DEAD_ATTEMPTS: "1",
-        headers.DEAD_STREAM: TELEMETRY.name,
+        headers.DEAD_STREAM: stream,
         headers.DEAD_SUBJECT: _published(event.subject),
         headers.DEAD_SEQUENCE: str(event.sequence),
         headers.DEAD_TIME: arrival.isoformat().replace("+00:00", "Z"),

@@ -1,28 +1,29 @@
-"""The aggregator's fold: samples and rules in, results, late samples and dead letters out. Pure.
+"""The aggregator's first stage: samples and rules in; partial results, late samples, dead letters.
 
-Rules come from the log as well: the seed holds those that a partition began with, a control
+Pure. Rules come from the log as well: the seed holds those that a partition began with, a control
 message `control.rules` those that follow. So a replay changes them at the very same place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from services.metrics_aggregator.dead import dead_letter
+from services.metrics_aggregator.domain.partials import source_key
 from services.metrics_aggregator.domain.refusal import Refusal, RuleError
-from services.metrics_aggregator.domain.routing import Router
 from services.metrics_aggregator.domain.rule_file import parse_rules
 from services.metrics_aggregator.domain.rules import Rule
 from services.metrics_aggregator.domain.samples import read_samples
-from services.metrics_aggregator.domain.series import Sample
 from services.metrics_aggregator.domain.series_cache import SeriesCache
-from services.metrics_aggregator.rule_windows import RuleWindows
-from services.metrics_aggregator.topology import SAMPLE_PREFIX, TELEMETRY
-from shared.contracts.telemetry import CONTENT_TYPE, metric_of_tokens, metric_tokens
-from shared.log_stream.clock import FOREVER, NEVER, Watermark, too_far_ahead
+from services.metrics_aggregator.lane import Lane
+from services.metrics_aggregator.outbox import Outbox
+from services.metrics_aggregator.topology import FEED, SAMPLE_PREFIX
+from shared.contracts.telemetry import CONTENT_TYPE, metric_of_tokens
+from shared.log_stream.clock import NEVER, too_far_ahead
 from shared.log_stream.fold import TICK, Event, Output
 
 ALLOWED_SKEW_MS: Final = 600_000
@@ -31,190 +32,201 @@ ALLOWED_SKEW_MS: Final = 600_000
 MOST_RULES_BYTES: Final = 64_000
 """Each position record carries the rules that its partition began with; parsing holds the loop."""
 
-_RULES: Final = "control.rules"
+FIXED: Final = "# fixed: these rules stand, whatever the log says"
+"""First line of a seed whose rules no control message changes: those of a replay."""
+
+RULES: Final = "control.rules"
+FOLLOW: Final = "control.follow"
+
 _MILLISECOND: Final = 1_000_000
+_LANE_IDLE_MS: Final = 30_000
+_ACTIVE_GAP_MS: Final = 1_000
+_follow: Final = msgspec.json.Decoder(dict[str, int])
+_OWN: Final = ""
 
 
 class MetricsFold:
-    """State of one partition."""
+    """State of one partition; `merges` is how many partitions the second stage has."""
 
-    schema = 1
+    schema = 2
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, partition: int = 0, merges: int = 1) -> None:
         self.rules_text = seed
+        self.partition = partition
         self.skipped = 0
-        self._time = Watermark(0)  # each rule has a grace of its own
+        self.lanes: dict[str, Lane] = {}
+        """By source: nothing for `TELEMETRY` itself."""
+        self._merges = merges
+        self._fixed = seed.startswith(FIXED)
         self._series = SeriesCache()
-        self._rules: list[RuleWindows] = []
-        self._router = Router(())
-        self._due_ms = FOREVER
-        self._use(seed)
+        self._rules: tuple[Rule, ...] = ()
+        self._announced = False
+        self._active_ms = 0
+        self._arrival_ms = 0
+        self._use(seed, self._outbox())
 
     def apply(self, event: Event) -> Sequence[Output]:
         """Take in one message of the partition; return what it emits."""
+        out = self._outbox()
+        if not self._announced:
+            self._announced = True
+            out.rules(self._rules)
         if event.subject.startswith(SAMPLE_PREFIX):
-            return self._take(event)
-        if event.subject == TICK:
-            return self._tick(event)
-        if event.subject == _RULES:
-            return self._change_rules(event)
-        return ()
+            self._take(event, out)
+        elif event.subject == TICK:
+            self._tick(event, out)
+        elif event.subject == FOLLOW:
+            self._follow(event, out)
+        elif event.subject == RULES:
+            self._change_rules(event, out)
+        return out.outputs
 
     def open_windows(self) -> int:
-        """Return how many windows are open."""
-        return sum(rule.windows.open_windows for rule in self._rules)
+        """Return how many windows are open, those that wait at the second stage included."""
+        return sum(lane.open_windows() for lane in self.lanes.values())
 
     def keys(self) -> int:
         """Return the size of the state in entries."""
-        return sum(rule.keys() for rule in self._rules)
+        return sum(rule.keys() for lane in self.lanes.values() for rule in lane.rules)
 
     def numbers(self) -> Mapping[str, float]:
         """Return watermark, late and skipped samples."""
-        time = self._time
-        known = {} if time.value_ms == NEVER else {"watermark_seconds": time.value_ms / 1000}
+        value_ms = self.lanes[_OWN].time.value_ms
+        known = {} if value_ms == NEVER else {"watermark_seconds": value_ms / 1000}
+        times = [lane.time for lane in self.lanes.values()]
         return known | {
-            "late_samples": time.late,
-            "late_after_tick_samples": time.late_after_tick,
+            "late_samples": sum(time.late for time in times),
+            "late_after_tick_samples": sum(time.late_after_tick for time in times),
             "skipped_samples": self.skipped,
         }
 
     def snapshot(self) -> Iterator[object]:
         """Yield the state in pieces."""
-        yield ["", self.rules_text, self._time.snapshot(), self.skipped]
-        for rule in self._rules:
-            for part, chunk in rule.snapshot():
-                yield [rule.rule.id, part, chunk]
+        own = [self.rules_text, self.skipped, self._announced, self._active_ms, self._arrival_ms]
+        yield [*own, list(self.lanes)]
+        for lane in self.lanes.values():
+            for piece in lane.snapshot():
+                yield [lane.source, piece]
 
     def restore(self, pieces: Iterable[bytes]) -> None:
         """Replace the state by that of a snapshot."""
-        by_id: dict[str, RuleWindows] = {}
-        for piece in pieces:
-            which, *rest = _unpacked(piece)
-            if which == "":
-                self.rules_text, time, self.skipped = rest
-                self._time.restore(time)
-                self._rules = []
-                self._use(self.rules_text)
-                by_id = {rule.rule.id: rule for rule in self._rules}
+        first, *others = (_unpacked(piece) for piece in pieces)
+        text, self.skipped, announced, self._active_ms, self._arrival_ms, sources = first
+        self.lanes = {source: Lane(source) for source in sources}
+        self.rules_text = text
+        self._use(text, self._outbox())
+        self._announced = announced
+        rules = {rule.rule.id: rule for lane in self.lanes.values() for rule in lane.rules}
+        for source, piece in others:
+            if isinstance(piece[0], str):
+                rule_id, part, chunk = piece
+                rules[rule_id].restore(part, chunk)
             else:
-                by_id[which].restore(*rest)
-        self._note_due()
+                self.lanes[source].restore(piece)
 
-    def _take(self, event: Event) -> Sequence[Output]:
-        arrival_ms = event.arrival_ns // _MILLISECOND
-        content_type = event.headers.get(CONTENT_TYPE) if event.headers else None
+    def _outbox(self) -> Outbox:
+        return Outbox(self.partition, self._merges)
+
+    def _take(self, event: Event, out: Outbox) -> None:
+        given = event.headers
+        lane = self.lanes.get(given.get(FEED, _OWN) if given else _OWN)
+        if lane is None:  # of a source that no rule reads any more
+            return
+        arrival_ns = event.arrival_ns
+        content_type = given.get(CONTENT_TYPE) if given else None
         metric = metric_of_tokens(event.subject[len(SAMPLE_PREFIX) :])
         try:
-            batch = read_samples(event.data, content_type, metric, arrival_ms, self._series)
+            batch = read_samples(
+                event.data, content_type, metric, arrival_ns // _MILLISECOND, self._series
+            )
         except Refusal as refusal:
-            return (dead_letter(event, refusal.reason, refusal.error),)
+            out.outputs.append(dead_letter(event, refusal.reason, refusal.error))
+            return
         samples = batch.samples
         for number, sample in enumerate(samples):
-            if too_far_ahead(sample.time_ms, event.arrival_ns, ALLOWED_SKEW_MS):
+            if too_far_ahead(sample.time_ms, arrival_ns, ALLOWED_SKEW_MS):
                 error = f"[{number}].time: more than {ALLOWED_SKEW_MS // 1000} s after its arrival"
-                return (dead_letter(event, "future", error),)
+                out.outputs.append(dead_letter(event, "future", error))
+                return
         self.skipped += batch.skipped
-        outputs: list[Output] = []
+        if len(self.lanes) > 1:
+            self._note_activity(lane, arrival_ns, out)
         for sample in samples:
-            self._time.observe(sample.time_ms, event.arrival_ns)
-            if self._time.value_ms >= self._due_ms:
-                self._close(outputs)
-            self._add(sample, outputs)
-        return outputs
+            lane.take(sample, arrival_ns, out)
 
-    def _add(self, sample: Sample, outputs: list[Output]) -> None:
-        time_ms, greatest_ms = sample.time_ms, self._time.value_ms
-        late_end_ms: int | None = None
-        counted = False
-        for route in self._router.routes(sample.series):
-            rule = self._rules[route.rule]
-            value = (time_ms, sample.value, route.member) if rule.pointed else sample.value
-            watermark_ms = greatest_ms - rule.grace_ms
-            emission = rule.windows.add(route.key, time_ms, value, watermark_ms)
-            if emission is None:
-                counted = True
-            else:
-                for corrected in emission.corrected:
-                    outputs.extend(rule.outputs(corrected))
-                counted = counted or emission.counted
-                if emission.late:
-                    late_end_ms = emission.end_ms + rule.grace_ms
-            self._due_ms = min(self._due_ms, rule.due_ms)
-        if late_end_ms is not None:
-            self._time.count_late(late_end_ms)
-            if not counted:
-                outputs.append(_late(sample))
+    def _note_activity(self, active: Lane, arrival_ns: int, out: Outbox) -> None:
+        """Let time go on in lanes that are idle while the partition is not, so gets no ticks.
 
-    def _close(self, outputs: list[Output]) -> None:
-        for rule in self._rules:
-            if rule.due_ms <= self._time.value_ms:
-                outputs.extend(rule.close(self._time.value_ms))
-        self._note_due()
+        A pause of the whole partition counts as a second: an outage is no idleness.
+        """
+        arrival_ms = arrival_ns // _MILLISECOND
+        self._active_ms += max(0, min(arrival_ms - self._arrival_ms, _ACTIVE_GAP_MS))
+        self._arrival_ms = arrival_ms
+        active.active_ms = self._active_ms
+        for lane in self.lanes.values():
+            idle_ms = self._active_ms - lane.active_ms
+            if idle_ms >= _LANE_IDLE_MS and lane.open_windows():
+                lane.tick(arrival_ns, idle_ms, out)
 
-    def _tick(self, event: Event) -> Sequence[Output]:
+    def _tick(self, event: Event, out: Outbox) -> None:
         try:
             idle_ms = int(msgspec.json.decode(event.data)["idle_ms"])
         except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-            return (dead_letter(event, "malformed", "not a tick"),)
-        self._time.tick(event.arrival_ns, idle_ms)
-        outputs: list[Output] = []
-        self._close(outputs)
-        return outputs
+            out.outputs.append(dead_letter(event, "malformed", "not a tick"))
+            return
+        for lane in self.lanes.values():
+            lane.tick(event.arrival_ns, idle_ms, out)
 
-    def _change_rules(self, event: Event) -> Sequence[Output]:
-        text = event.data.decode("utf-8", "replace")
-        kept = {rule.rule.id: rule for rule in self._rules}
+    def _follow(self, event: Event, out: Outbox) -> None:
         try:
-            self._use(text)
+            known = _follow.decode(event.data)
+        except msgspec.DecodeError as error:
+            out.outputs.append(dead_letter(event, "malformed", str(error)))
+            return
+        for source, watermark_ms in known.items():
+            if source in self.lanes:
+                self.lanes[source].follow(watermark_ms, out)
+
+    def _change_rules(self, event: Event, out: Outbox) -> None:
+        if self._fixed:
+            return
+        text = event.data.decode("utf-8", "replace")
+        try:
+            self._use(text, out)
         except RuleError as error:
-            return (dead_letter(event, "invalid", str(error)),)
+            out.outputs.append(dead_letter(event, "invalid", str(error)))
+            return
         self.rules_text = text
-        outputs: list[Output] = []
-        for rule in kept.values():
-            if rule not in self._rules:
-                outputs.extend(rule.close_all())
-        self._note_due()
-        return outputs
+        self.lanes = {
+            source: lane
+            for source, lane in self.lanes.items()
+            if source == _OWN or lane.rules or lane.unsettled
+        }
+        out.rules(self._rules)
 
-    def _use(self, text: str) -> None:
+    def _use(self, text: str, out: Outbox) -> None:
         """Take these rules; a rule that stays as it was keeps its windows. Raises `RuleError`."""
-        rules = checked_rules(text)
-        known = {rule.rule.id: rule for rule in self._rules}
-        self._rules = [
-            found if (found := known.get(rule.id)) and found.rule == rule else RuleWindows(rule)
-            for rule in rules
-        ]
-        self._router = Router(rules)
-        self._note_due()
+        self._rules = checked_rules(text)
+        by_source: dict[str, list[Rule]] = {_OWN: []}
+        for rule in self._rules:
+            by_source.setdefault(source_key(rule.source), []).append(rule)
+        for source, rules in by_source.items():
+            lane = self.lanes.get(source)
+            if lane is None:
+                lane = self.lanes[source] = Lane(source)
+                lane.active_ms = self._active_ms
+            lane.use(rules, out)
+        for source, lane in self.lanes.items():
+            if source not in by_source:
+                lane.use((), out)
 
-    def _note_due(self) -> None:
-        self._due_ms = min((rule.due_ms for rule in self._rules), default=FOREVER)
 
-
+@lru_cache(maxsize=8)
 def checked_rules(text: str) -> tuple[Rule, ...]:
     """Return the rules of a file, all of which this service can run. Raises `RuleError`."""
     if len(text.encode("utf-8", "replace")) > MOST_RULES_BYTES:
         raise RuleError(f"the rule file has more than {MOST_RULES_BYTES} bytes")
-    rules = parse_rules(text)
-    for rule in rules:
-        if rule.source.stream != TELEMETRY.name:
-            raise RuleError(f"rule {rule.id}: from: only {TELEMETRY.name} can be read so far")
-        if rule.crosses_partitions:
-            raise RuleError(
-                f"rule {rule.id}: its groups gather several metrics, which lie in different "
-                "partitions; these are not merged so far. Group by the name too"
-            )
-    return rules
-
-
-def _late(sample: Sample) -> Output:
-    body = {
-        "name": sample.series.name,
-        "value": sample.value,
-        "labels": dict(sample.series.labels),
-        "time": sample.time_ms / 1000,
-    }
-    return Output(f"late.metrics.{metric_tokens(sample.series.name)}", msgspec.json.encode(body))
+    return parse_rules(text)
 
 
 def _unpacked(piece: bytes) -> Any:  # noqa: ANN401 - whatever snapshot has yielded

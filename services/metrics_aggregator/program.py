@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from services.metrics_aggregator.domain.refusal import RuleError
-from services.metrics_aggregator.fold import MetricsFold, checked_rules
+from services.metrics_aggregator.fold import FOLLOW, RULES, MetricsFold, checked_rules
+from services.metrics_aggregator.horizon import Horizon
+from services.metrics_aggregator.merge_fold import MergeFold
 from shared.deadline import Deadline
-from shared.log_stream.fold import Fold
+from shared.log_stream.fold import CONTROL, Fold, Proposal
 from shared.logs import logger
 
 _log = logger("rules")
 
 _LOOK_SECONDS: Final = 1.0
+_FOLLOW_SECONDS: Final = 2.0
+"""So long a lane must be silent before it follows the time of the others."""
 
 
 class MetricsProgram:
@@ -30,8 +37,12 @@ class MetricsProgram:
     Raises `RuleError` where the file cannot be read or its rules cannot be used.
     """
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None, merges: int = 1, idle_seconds: float = 30.0) -> None:
         self._file = file
+        self._merges = merges
+        self._horizon: Horizon | None = None
+        self._follow_seconds = min(_FOLLOW_SECONDS, idle_seconds)
+        self._quiet: dict[tuple[int, str], tuple[int, float]] = {}
         self._text = _read(file)
         self._looked_at: str | None = self._text
         self._refused = ""
@@ -46,15 +57,41 @@ class MetricsProgram:
         """Return the rules that a new partition begins with."""
         return self._text
 
-    def fold(self, seed: str) -> MetricsFold:
-        """Return the fold of a partition that began with these rules."""
-        return MetricsFold(seed)
+    def look_at(self, horizon: Horizon) -> None:
+        """Let idle partitions follow the others from now on."""
+        self._horizon = horizon
 
-    def proposal(self, fold: Fold) -> tuple[str, bytes] | None:
-        """Return the file's rules if the fold has others."""
-        if not isinstance(fold, MetricsFold) or fold.rules_text == self._text:
+    def fold(self, seed: str, partition: int) -> MetricsFold:
+        """Return the fold of a partition that began with these rules."""
+        return MetricsFold(seed, partition, self._merges)
+
+    def proposal(self, fold: Fold, *, caught_up: bool) -> Proposal | None:
+        """Return the file's rules if the fold has others; else whom an idle lane follows."""
+        if not isinstance(fold, MetricsFold):
             return None
-        return "rules", self._text.encode()
+        if caught_up and fold.rules_text != self._text:
+            return Proposal(RULES.removeprefix(CONTROL), self._text.encode())
+        known = self._horizon.known() if self._horizon else {}
+        ahead = {
+            source: mark_ms
+            for source, mark_ms in known.items()
+            if source in fold.lanes and self._follows(fold, source, mark_ms)
+        }
+        if not ahead:
+            return None
+        # No fence: samples may come meanwhile, of other sources or late ones. Two owners who
+        # both say it do no harm.
+        return Proposal(FOLLOW.removeprefix(CONTROL), msgspec.json.encode(ahead), fenced=False)
+
+    def _follows(self, fold: MetricsFold, source: str, mark_ms: int) -> bool:
+        """Tell whether a lane has been idle long enough, and others are ahead of it."""
+        lane = fold.lanes[source]
+        now = time.monotonic()
+        arrival_ns, since = self._quiet.get((fold.partition, source), (-1, now))
+        if arrival_ns != lane.time.arrival_ns:
+            since = now
+        self._quiet[fold.partition, source] = (lane.time.arrival_ns, since)
+        return now - since >= self._follow_seconds and lane.is_behind(mark_ms)
 
     async def run(self, stop: asyncio.Event, _: Deadline) -> None:
         """Read the file again whenever it changes; rules that cannot be used change nothing."""
@@ -90,6 +127,24 @@ class MetricsProgram:
         if why != self._refused:
             self._refused = why
             _log.error("rules refused", file=str(self._file), error=why)
+
+
+class MergeProgram:
+    """Merges what so many partitions of the first stage say; rules come from them too."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+
+    def seed(self) -> str:
+        """Return nothing: all is in the log."""
+        return ""
+
+    def fold(self, _seed: str, _partition: int) -> MergeFold:
+        """Return the fold of a partition."""
+        return MergeFold(self._partitions)
+
+    def proposal(self, _: Fold, *, caught_up: bool) -> None:
+        """Propose nothing."""
 
 
 def _read(file: Path | None) -> str:

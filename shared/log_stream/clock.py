@@ -71,6 +71,10 @@ class Watermark:
         idle_ms = min((arrival_ns - self.arrival_ns) // 1_000_000, observed_idle_ms)
         self.value_ms = max(self.value_ms, self.greatest_ms + idle_ms - self.grace_ms)
 
+    def follow(self, value_ms: int) -> None:
+        """Move on to a watermark that is known elsewhere; what is earlier is late from now on."""
+        self.value_ms = max(self.value_ms, value_ms)
+
     def is_closed(self, window_end_ms: int) -> bool:
         """Tell whether a window with this (exclusive) end is closed."""
         return window_end_ms <= self.value_ms

@@ -1,7 +1,8 @@
 """Append what a fold should see that no publisher sends: a proposal of the program, or a tick.
 
-Only when the fold has seen all there is. The fence is on the partition's tail: nothing may lie
-in it above what was folded, so a zombie's message is refused.
+A tick is appended only when the fold has seen all there is. Its fence, and that of a proposal
+that wants one, is on the partition's tail: nothing may lie in it above what was folded, so a
+zombie's message is refused.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from nats.aio.client import Client
 from shared import jetstream
 from shared.contracts import headers
 from shared.jetstream import BROKER_ERRORS
-from shared.log_stream.fold import Fold, Program
+from shared.log_stream.fold import Fold, Program, Proposal
 from shared.log_stream.policy import PartitionStats
 from shared.log_stream.stage import Stage
 from shared.logs import logger
 
 _log = logger("partition")
 
-_PROPOSAL_SECONDS = 1.0
+_PROPOSAL_SECONDS = 0.5
 
 
 class Controls:
@@ -43,38 +44,51 @@ class Controls:
         self._idle_seconds = idle_seconds
         self._stats = stats
         self._idle_since = 0.0
-        self._next = 0.0
+        self._next_proposal = 0.0
+        self._next_tick = 0.0
 
     def not_idle(self) -> None:
         """Note that an event came, or that reading has just begun."""
         self._idle_since = time.monotonic()
 
-    async def tell(self, fold: Fold, folded: int) -> None:
-        """Append what is due; the fold must have seen all, up to the sequence `folded`."""
+    async def tell(self, fold: Fold, folded: int, *, caught_up: bool) -> None:
+        """Append what is due; `folded` is the sequence of the event folded last.
+
+        `caught_up`: it is the last one of the partition, as far as we know.
+        """
         now = time.monotonic()
-        if now < self._next:
-            return
-        if proposal := self._program.proposal(fold):
-            self._next = now + _PROPOSAL_SECONDS
-            await self._append(folded, *proposal)
-            return
+        if now >= self._next_proposal:
+            proposal = self._program.proposal(fold, caught_up=caught_up)
+            if proposal is not None:
+                self._next_proposal = now + _PROPOSAL_SECONDS
+                await self._append(folded, proposal)
+                return
         idle = now - self._idle_since
-        if idle >= self._idle_seconds and fold.open_windows():
-            self._next = now + self._idle_seconds / 2
+        due = caught_up and idle >= self._idle_seconds and now >= self._next_tick
+        if due and fold.open_windows():
+            self._next_tick = now + self._idle_seconds / 2
             body = msgspec.json.encode({"idle_ms": int(idle * 1000)})
-            if await self._append(folded, "tick", body):
+            if await self._append(folded, Proposal("tick", body)):
                 self._stats.ticks += 1
 
-    async def _append(self, folded: int, name: str, body: bytes) -> bool:
+    async def _append(self, folded: int, proposal: Proposal) -> bool:
         fence = {
             headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(folded),
             headers.EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: self._stage.events(self._number),
         }
-        subject = self._stage.control(self._number, name)
+        subject = self._stage.control(self._number, proposal.name)
         try:
-            await jetstream.publish(self._client, subject, body, fence, timeout=1.0)
+            await jetstream.publish(
+                self._client,
+                subject,
+                proposal.body,
+                fence if proposal.fenced else None,
+                timeout=1.0,
+            )
         except BROKER_ERRORS as error:
             # An event came first, and the fold sees that before; or we try again soon.
-            _log.debug("control refused", partition=self._number, name=name, error=str(error))
+            _log.debug(
+                "control refused", partition=self._number, name=proposal.name, error=str(error)
+            )
             return False
         return True

@@ -17,7 +17,7 @@ from shared.log_stream.window_results import (
     S,
     V,
 )
-from shared.log_stream.windows import Hopping, Tumbling
+from shared.log_stream.windows import Hopping, Placed, Tumbling
 
 
 class FixedWindows(Generic[S, V]):
@@ -30,7 +30,7 @@ class FixedWindows(Generic[S, V]):
 
     def __init__(
         self,
-        windower: Tumbling | Hopping,
+        windower: Tumbling | Hopping | Placed,
         aggregate: Aggregate[S, V],
         allowed_lateness_ms: int = 0,
     ) -> None:

@@ -9,9 +9,12 @@ must know arrives as an event in the log. So the same log always gives the same 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
+
+CONTROL: Final = "control."
+"""Subjects of events that no publisher sends begin with this."""
 
 TICK: Final = "control.tick"
 """Subject of the event that says `{"idle_ms": n}`: the partition has been idle so long."""
@@ -74,6 +77,17 @@ class Fold(Protocol):
         """Replace the state by that of a snapshot's pieces, encoded as msgpack."""
 
 
+class Proposal(NamedTuple):
+    """A control message that a fold should see: its event's subject is `control.<name>`.
+
+    `fenced`: only if nothing lies in the partition above what was folded.
+    """
+
+    name: str
+    body: bytes
+    fenced: bool = True
+
+
 class Program(Protocol):
     """What a service runs on each partition: how a fold begins, and what it should be told.
 
@@ -84,11 +98,11 @@ class Program(Protocol):
     def seed(self) -> str:
         """Return what a fold is to begin with where none has begun yet."""
 
-    def fold(self, seed: str) -> Fold:
-        """Return a new fold."""
+    def fold(self, seed: str, partition: int) -> Fold:
+        """Return a new fold for a partition."""
 
-    def proposal(self, fold: Fold) -> tuple[str, bytes] | None:
-        """Return name and body of the control message that the fold should see next, if any.
+    def proposal(self, fold: Fold, *, caught_up: bool) -> Proposal | None:
+        """Return the control message that the fold should see next, if any.
 
-        Asked when the fold has seen all there is. The event's subject is `control.<name>`.
+        `caught_up`: the fold has seen all there is, so one that is fenced may succeed.
         """

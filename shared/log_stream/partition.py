@@ -18,7 +18,7 @@ from shared.jetstream import BROKER_ERRORS
 from shared.log_stream import guard, position, snapshots
 from shared.log_stream.commit import Committer
 from shared.log_stream.controls import Controls
-from shared.log_stream.fold import TICK, Event, Fold, Output, Program
+from shared.log_stream.fold import CONTROL, Event, Fold, Output, Program
 from shared.log_stream.policy import LogPolicy, PartitionStats
 from shared.log_stream.position import FencedError, Manifest, Position
 from shared.log_stream.reader import DisturbedError, Reader
@@ -64,7 +64,7 @@ class Partition:
         self._folded = (0, 0)
         """Sequence and arrival time of the event folded last."""
         self._since_snapshot = 0
-        self.fold: Fold = program.fold("")
+        self.fold: Fold = program.fold("", number)
         self.stats = PartitionStats()
         self._controls = Controls(
             broker.client, stage, number, program, policy.idle_seconds, self.stats
@@ -121,7 +121,7 @@ class Partition:
         return self._stage.position(self.number)
 
     async def _restore(self, record: Position) -> None:
-        self.fold = self._program.fold(record.seed)
+        self.fold = self._program.fold(record.seed, self.number)
         self._folded = (0, 0)
         manifest = record.snapshot
         if manifest is not None:
@@ -129,7 +129,7 @@ class Partition:
                 self.fold.restore(await self._snapshots.load(manifest, self.fold.schema))
                 self._folded = (manifest.sequence, manifest.arrival_ns)
             except SnapshotUnusableError as error:
-                self.fold = self._program.fold(record.seed)
+                self.fold = self._program.fold(record.seed, self.number)
                 _log.warning(
                     "snapshot unusable, folding anew", partition=self.number, error=str(error)
                 )
@@ -149,12 +149,13 @@ class Partition:
             self._check_lease()
             if events:
                 self._fold_batch(events, committer, record)
-                if any(event.subject != TICK for event in events):
+                if any(not event.subject.startswith(CONTROL) for event in events):
                     self._controls.not_idle()
             await committer.below(_MOST_WAITING_OUTPUTS)
             await self._snapshot_when_worth_it(committer)
-            if not self._reader.lag and not committer.waiting_outputs:
-                await self._controls.tell(self.fold, self._folded[0])
+            if self._stage.told:
+                caught_up = not self._reader.lag and not committer.waiting_outputs
+                await self._controls.tell(self.fold, self._folded[0], caught_up=caught_up)
             self.stats.follow(self.fold, self._folded, committer)
         await committer.move(*self._folded)
         await self._snapshot(committer)

@@ -21,6 +21,8 @@ class Stage(Struct, frozen=True):
     snapshots: Log
     snapshot_prefix: str
     """Subject prefix of snapshot chunks: `<snapshot_prefix>.<partition>.<snapshot>.<n>`."""
+    told: bool = True
+    """Whether owners append control messages to the source: ticks, proposals of the program."""
 
     def position(self, partition: int) -> str:
         """Return the subject of a partition's position record."""
@@ -40,10 +42,10 @@ class Stage(Struct, frozen=True):
 
 
 class StageEntry(Struct, frozen=True):
-    """A stage and what it runs: `fold` makes the fold of a partition from a seed.
+    """A stage and what it runs: `fold` makes the fold of a partition from a seed and its number.
 
     A service has them in the order of its data: a later one may read what an earlier one writes.
     """
 
     stage: Stage
-    fold: Callable[[str], Fold]
+    fold: Callable[[str, int], Fold]

@@ -130,7 +130,7 @@ async def verify(client: Client, entry: StageEntry, show: Callable[[int], None])
 async def _expected(client: Client, entry: StageEntry, number: int) -> _Expected:
     stage = entry.stage
     _, record = await position.read(client, stage.target.name, stage.position(number))
-    return _Expected(number, record, entry.fold(record.seed))
+    return _Expected(number, record, entry.fold(record.seed, number))
 
 
 async def _fold_all(
@@ -142,6 +142,8 @@ async def _fold_all(
     last = max(one.record.sequence for one in expected)
     async for page in history.pages(client, stage.source.name):
         for stored in page:
+            if not stored.subject.startswith(prefix):  # not of this stage
+                continue
             number, _, subject = stored.subject.removeprefix(prefix).partition(".")
             partitions.extend([_NOWHERE] * (stored.sequence - len(partitions)))
             partitions.append(int(number))

@@ -74,6 +74,28 @@ class Hopping(Struct, frozen=True):
         return [Span(start_ms, start_ms + self.size_ms) for start_ms in self.starts(time_ms)]
 
 
+class Placed(Struct, frozen=True):
+    """Windows of one size whose start the event's time names: for what was windowed before.
+
+    So partial results of tumbling and of hopping windows find the window that they are of.
+    """
+
+    size_ms: int
+    offset_ms: int = 0
+    every_ms: int = 0
+
+    def __post_init__(self) -> None:
+        _positive(self, "size_ms")
+
+    def starts(self, time_ms: int) -> range:
+        """Return the start, which is the time itself."""
+        return range(time_ms, time_ms + 1)
+
+    def spans(self, time_ms: int) -> list[Span]:
+        """Return the window that starts there."""
+        return [Span(time_ms, time_ms + self.size_ms)]
+
+
 class Session(Struct, frozen=True):
     """Events of a key that follow one another by less than `gap_ms`, from first to last + gap.
 
@@ -107,7 +129,7 @@ class Sliding(Struct, frozen=True):
         return [Span(time_ms - self.size_ms + 1, time_ms + 1)]
 
 
-Windower = Tumbling | Hopping | Session
+Windower = Tumbling | Hopping | Placed | Session
 """The kinds that close, and give their result then."""
 
 

@@ -85,6 +85,7 @@ async def test_samples_of_the_nats_cli_become_results_and_nonsense_a_dead_letter
     lag = await headrace("lag", url=own_server.url, env={"METRICS_PARTITIONS": "4"})
     assert lag.code == 0, lag
     assert lag.out.count("metrics_aggregator") == 4
+    assert lag.out.count("metrics_merger") == 1
 
 
 async def test_verify_finds_what_is_equal_and_what_is_not(
@@ -101,10 +102,13 @@ async def test_verify_finds_what_is_equal_and_what_is_not(
     done = await headrace("verify", "metrics_aggregator", url=own_server.url, env=few)
     assert done.code == 0, done
     lines = done.out.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 4 + 1
     assert all(line.endswith(" equal") for line in lines)
-    written = sum(map(len, (await results(own_client)).values()))
-    assert sum(int(line.split("outputs=")[1].split()[0]) for line in lines) == written > 100
+    written = sum(
+        name.startswith("metrics.") * len(found)
+        for name, found in (await results(own_client)).items()
+    )
+    assert int(lines[-1].split("outputs=")[1].split()[0]) == written > 100
     first, last = await ends(own_client)
     await jetstream.delete_message(own_client, "METRICS", last)
     missing = await headrace("verify", "metrics_aggregator", url=own_server.url, env=few)
@@ -260,7 +264,9 @@ async def publish(client: Client, metric: str, value: float, after_s: float) -> 
 
 
 async def of_subject(client: Client, subject: str, least: int) -> list[Stored]:
-    found = (await results(client)).get(subject, [])
+    found = [
+        one for stored in (await results(client)).values() for one in stored if one[0] == subject
+    ]
     return found if len(found) >= least else []
 
 
@@ -269,7 +275,7 @@ async def ends(client: Client) -> tuple[int, int]:
     found = [
         int(msg.reply.split(".")[5])
         for msg in await messages(client, "METRICS")
-        if not msg.subject.startswith("metrics-position.")
+        if msg.subject.startswith("metrics.")
     ]
     return found[0], found[-1]
 

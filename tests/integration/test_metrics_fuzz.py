@@ -25,6 +25,8 @@ RULES = """
   outputs: [avg, count_series, histogram_bucket, increase, last, rate_sum, stddev, unique_samples]
 - interval: 1m
   dedup_interval: 10s
+  outputs: [sum_samples]
+- interval: 1m
   allowed_lateness: 1h
   outputs: ["quantiles(0.5)", sum_samples]
 """

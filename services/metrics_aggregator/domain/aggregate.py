@@ -26,7 +26,7 @@ class RuleAggregate:
     __slots__ = ("_dedup_ms", "_parts", "pointed")
 
     def __init__(self, rule: Rule) -> None:
-        self._parts = parts_of(rule.kinds)
+        self._parts = parts_of(rule)
         self._dedup_ms = rule.dedup_interval.ms
         self.pointed = bool(self._dedup_ms) or any(part.pointed for part in self._parts)
 

@@ -1,9 +1,8 @@
 """From closed windows to results, for one rule.
 
-Two steps, so that a rule whose groups cross partitions gives the same numbers: `Reducing` runs
-where the series are, and makes a `Partial` of each window; partials of the same group and
-window are merged (`PartialAggregate`); `Finishing` makes the results. Where nothing crosses,
-`results_of(finishing, reducing.partial(closed))` is all.
+Two steps, since the series of a group may lie in several partitions: `Reducing` runs where the
+series are, and makes a `Partial` of each window; partials of the same group and window are
+merged (`PartialAggregate`); `Finishing` makes the results.
 """
 
 from __future__ import annotations
@@ -97,6 +96,8 @@ class PartialAggregate:
 
     def add(self, state: Partial, value: Partial) -> Partial:
         """Add a partial, in place; it is not used again."""
+        if not value:  # nothing but a time, for a session
+            return state
         if not state:
             state += value
             return state
@@ -106,4 +107,4 @@ class PartialAggregate:
 
     def merge(self, left: Partial, right: Partial) -> Partial:
         """Add all of `right` to `left`, in place."""
-        return self.add(left, right) if right else left
+        return self.add(left, right)

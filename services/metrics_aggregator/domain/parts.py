@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from services.metrics_aggregator.domain import buckets, sketch
 from services.metrics_aggregator.domain.outputs import COUNTERS, RUNNING
+from services.metrics_aggregator.domain.rules import Rule, Session
 from services.metrics_aggregator.domain.squares import squares
 from shared.log_stream.exact_sum import ExactSum
 
@@ -193,6 +194,10 @@ PARTS: Final = (
 )
 
 
-def parts_of(kinds: frozenset[str]) -> tuple[Part, ...]:
-    """Return the parts that the outputs of these kinds need; the count is always the first."""
-    return tuple(part for part in PARTS if part is COUNT or part.outputs & kinds)
+def parts_of(rule: Rule) -> tuple[Part, ...]:
+    """Return the parts that a rule needs; the count is always the first.
+
+    A session's partial results must tell which span they cover, to be joined.
+    """
+    always = {COUNT.name, SPAN.name} if isinstance(rule.window, Session) else {COUNT.name}
+    return tuple(part for part in PARTS if part.name in always or part.outputs & rule.kinds)

@@ -30,6 +30,11 @@ def _interval_faults(rule: Rule) -> Iterator[str]:
     staleness = rule.staleness_interval
     if staleness and staleness.ms < interval.ms:
         yield f"staleness_interval: {staleness.text} is less than the interval, {interval.text}"
+    if dedup.ms and rule.allowed_lateness.ms:
+        yield (
+            "dedup_interval: contradicts allowed_lateness, for a late sample may replace one that "
+            "was counted; give more grace instead"
+        )
     if rule.ignore_old_samples and rule.allowed_lateness.ms:
         yield "ignore_old_samples: contradicts allowed_lateness, which takes old samples in"
 

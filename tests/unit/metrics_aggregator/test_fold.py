@@ -7,13 +7,13 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import pytest
 
 from services.metrics_aggregator.domain.refusal import RuleError
-from services.metrics_aggregator.fold import MetricsFold, checked_rules
+from services.metrics_aggregator.fold import checked_rules
 from shared.contracts import headers
 from shared.log_stream.fold import Event, Output
+from tests.metrics_pipeline import Pipeline, folded
 
 BEGIN_MS = 1_790_000_040_000  # a full minute
 MINUTE = """
@@ -71,16 +71,12 @@ class Log:
         return self.event("control.tick", {"idle_ms": int(idle_s * 1000)}, at_s)
 
 
-def folded(fold: MetricsFold, events: Iterable[Event]) -> list[Output]:
-    return [output for event in events for output in fold.apply(event)]
-
-
 def bodies(outputs: Iterable[Output]) -> list[dict[str, Any]]:
     return [json.loads(output.data) for output in outputs]
 
 
 def test_a_window_gives_its_results_when_time_has_passed_it_and_its_grace() -> None:
-    log, fold = Log(), MetricsFold(MINUTE)
+    log, fold = Log(), Pipeline(MINUTE)
     assert not folded(
         fold,
         [
@@ -109,16 +105,16 @@ def test_a_window_gives_its_results_when_time_has_passed_it_and_its_grace() -> N
 
 
 def test_a_tick_closes_what_idleness_has_passed() -> None:
-    log, fold = Log(), MetricsFold(MINUTE)
+    log, fold = Log(), Pipeline(MINUTE)
     folded(fold, [log.sample("latency", 10, 30, host="a")])
-    assert fold.open_windows() == 1
+    assert fold.samples[0].open_windows() == 1
     assert not folded(fold, [log.tick(64.9, 34.9)])
     assert len(folded(fold, [log.tick(65, 35)])) == 2
-    assert fold.open_windows() == 0
+    assert fold.samples[0].open_windows() == 0
 
 
 def test_a_sample_that_no_window_takes_goes_out_as_late() -> None:
-    log, fold = Log(), MetricsFold(MINUTE)
+    log, fold = Log(), Pipeline(MINUTE)
     folded(fold, [log.sample("latency", 1, 0, host="a"), log.sample("latency", 1, 70, host="a")])
     (late,) = folded(fold, [log.sample("latency", 7, 59, host="a")])
     assert late.subject == "late.metrics.latency"
@@ -130,14 +126,15 @@ def test_a_sample_that_no_window_takes_goes_out_as_late() -> None:
             "time": BEGIN_MS / 1000 + 59,
         }
     ]
-    assert fold.numbers()["late_samples"] == 1
+    assert fold.samples[0].numbers()["late_samples"] == 1
 
 
 def test_a_sample_within_the_allowed_lateness_corrects_the_result() -> None:
     rules = MINUTE + "  allowed_lateness: 30s\n"
-    log, fold = Log(), MetricsFold(rules)
+    log, fold = Log(), Pipeline(rules)
     folded(fold, [log.sample("latency", 1, 0, host="a"), log.sample("latency", 1, 70, host="a")])
-    corrected = folded(fold, [log.sample("latency", 3, 59, host="a")])
+    assert not folded(fold, [log.sample("latency", 3, 59, host="a")])
+    corrected = folded(fold, [log.sample("other", 1, 124.9), log.sample("other", 1, 125)])[:2]
     assert [(body["value"], body["revision"]) for body in bodies(corrected)] == [(2, 1), (2, 1)]
 
 
@@ -148,7 +145,7 @@ def test_a_sample_within_the_allowed_lateness_corrects_the_result() -> None:
 def test_what_cannot_be_counted_is_a_dead_letter_and_changes_nothing(
     body: Any, reason: str
 ) -> None:
-    log, fold = Log(), MetricsFold(MINUTE)
+    log, fold = Log(), Pipeline(MINUTE)
     folded(fold, [log.sample("latency", 1, 0, host="a")])
     (letter,) = folded(
         fold, [log.event("sample.cpu.load", body, 1, {headers.MESSAGE_ID: "i", "X": "y"})]
@@ -161,37 +158,30 @@ def test_what_cannot_be_counted_is_a_dead_letter_and_changes_nothing(
     assert given[headers.DEAD_SEQUENCE] == "2"
     assert given[headers.DEAD_ID] == "i"
     assert given["X"] == "y"
-    assert fold.numbers()["watermark_seconds"] == BEGIN_MS / 1000
+    assert fold.samples[0].numbers()["watermark_seconds"] == BEGIN_MS / 1000
 
 
 def test_a_rule_that_stays_keeps_its_windows_and_one_that_goes_closes_them() -> None:
-    log, fold = Log(), MetricsFold("- {id: a, interval: 1m, outputs: [max]}\n")
+    log, fold = Log(), Pipeline("- {id: a, interval: 1m, outputs: [max]}\n")
     folded(fold, [log.sample("latency", 1, 0)])
     both = "- {id: b, interval: 1m, outputs: [min]}\n- {id: a, interval: 1m, outputs: [max]}\n"
     assert not folded(fold, [log.event("control.rules", both.encode(), 1)])
     folded(fold, [log.sample("latency", 2, 2)])
     only = "- {id: b, interval: 1m, outputs: [min]}\n"
-    closed = folded(fold, [log.event("control.rules", only.encode(), 3)])
-    assert [(body["rule"], body["value"], body["count"]) for body in bodies(closed)] == [
-        ("a", 2, 2)
-    ]
+    assert not folded(fold, [log.event("control.rules", only.encode(), 3)])
     rest = folded(fold, [log.sample("latency", 9, 65)])
-    assert [(body["rule"], body["value"], body["count"]) for body in bodies(rest)] == [("b", 2, 1)]
+    assert [(body["rule"], body["value"], body["count"]) for body in bodies(rest)] == [
+        ("a", 2, 2),
+        ("b", 2, 1),
+    ]
+    assert not folded(fold, [log.sample("other", 1, 300)])[1:]  # b's second window, none of a
 
 
 def test_rules_that_cannot_be_used_are_a_dead_letter_and_the_old_ones_stay() -> None:
-    log, fold = Log(), MetricsFold(MINUTE)
+    log, fold = Log(), Pipeline(MINUTE)
     (letter,) = folded(fold, [log.event("control.rules", b"- interval: never", 0)])
     assert letter.subject == "metrics-dead.invalid"
-    assert fold.rules_text == MINUTE
-
-
-@pytest.mark.parametrize(
-    "option", ["without: [__name__]", "drop_input_labels: [__name__]", "from: {stream: INVOICES}"]
-)
-def test_what_cannot_run_yet_is_refused_by_name(option: str) -> None:
-    with pytest.raises(RuleError, match="rule 0: "):
-        checked_rules(f"- interval: 1m\n  outputs: [max]\n  {option}\n")
+    assert fold.samples[0].rules_text == MINUTE
 
 
 def test_rules_too_long_for_a_position_record_are_refused() -> None:
@@ -229,16 +219,15 @@ def _disorderly(seed: int) -> list[Event]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_fold_that_is_restored_anywhere_goes_on_as_if_nothing_had_been(seed: int) -> None:
     events = _disorderly(seed)
-    straight = MetricsFold(EVERYTHING)
+    straight = Pipeline(EVERYTHING)
     wanted = [straight.apply(event) for event in events]
     assert sum(map(len, wanted)) > 500
-    fold = MetricsFold(EVERYTHING)
+    fold = Pipeline(EVERYTHING)
     for number, event in enumerate(events):
         assert list(fold.apply(event)) == list(wanted[number])
         if number % 23 == 0:
-            pieces = [msgspec.msgpack.encode(piece) for piece in fold.snapshot()]
-            fold = MetricsFold(EVERYTHING)
-            fold.restore(pieces)
-    assert fold.numbers() == straight.numbers()
-    assert fold.keys() == straight.keys()
-    assert fold.open_windows() == straight.open_windows()
+            fold = fold.restored()
+    for ours, theirs in zip(fold.folds(), straight.folds(), strict=True):
+        assert ours.numbers() == theirs.numbers()
+        assert ours.keys() == theirs.keys()
+        assert ours.open_windows() == theirs.open_windows()

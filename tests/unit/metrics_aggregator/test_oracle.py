@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from services.metrics_aggregator.fold import MetricsFold
 from shared.log_stream.fold import Event
+from tests.metrics_pipeline import Pipeline
 
 BEGIN_MS = 1_790_000_040_000
 
@@ -40,7 +40,7 @@ def emitted(
     rules: str, samples: Sequence[tuple[float, float, str]], *, metric: str = "m"
 ) -> list[dict[str, Any]]:
     """Return the results of samples `(seconds, value, series)`, in the order in which they come."""
-    fold, found = MetricsFold(rules), []
+    fold, found = Pipeline(rules), []
     end = max((at for at, _, _ in samples), default=0.0) + 7200
     every = [*samples, (end, 0.0, "end")]
     for sequence, (at, value, series) in enumerate(every, 1):
