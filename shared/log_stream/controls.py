@@ -7,6 +7,7 @@ in it above what was folded, so a zombie's message is refused.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from nats.aio.client import Client
@@ -49,29 +50,42 @@ class Controls:
         """Note that an event came, or that reading has just begun."""
         self._idle_since = time.monotonic()
 
-    async def tell(self, fold: Fold, folded: int) -> None:
-        """Append what is due; the fold must have seen all, up to the sequence `folded`."""
+    async def tell(
+        self, fold: Fold, folded: int, see_that_it_is_ours: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Append what is due; the fold must have seen all, up to the sequence `folded`.
+
+        Whoever lost the partition may have skipped events unseen and yet stand at its tail, so
+        `see_that_it_is_ours` is called first and raises: an owner's fold has skipped nothing.
+        """
         now = time.monotonic()
         if now < self._next:
             return
         if proposal := self._program.proposal(fold):
             self._next = now + _PROPOSAL_SECONDS
-            await self._append(folded, *proposal)
+            await self._append(folded, *proposal, see_that_it_is_ours)
             return
         idle = now - self._idle_since
         if idle >= self._idle_seconds and fold.open_windows():
             self._next = now + self._idle_seconds / 2
             body = msgspec.json.encode({"idle_ms": int(idle * 1000)})
-            if await self._append(folded, "tick", body):
+            if await self._append(folded, "tick", body, see_that_it_is_ours):
                 self._stats.ticks += 1
 
-    async def _append(self, folded: int, name: str, body: bytes) -> bool:
+    async def _append(
+        self,
+        folded: int,
+        name: str,
+        body: bytes,
+        see_that_it_is_ours: Callable[[], Awaitable[None]],
+    ) -> bool:
         fence = {
             headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(folded),
             headers.EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: self._stage.events(self._number),
         }
         subject = self._stage.control(self._number, name)
         try:
+            await see_that_it_is_ours()
             await jetstream.publish(self._client, subject, body, fence, timeout=1.0)
         except BROKER_ERRORS as error:
             # An event came first, and the fold sees that before; or we try again soon.
