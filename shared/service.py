@@ -17,7 +17,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import nats.errors
 import uvloop
@@ -50,6 +50,14 @@ class Unit(Protocol):
 
     async def run(self, stop: asyncio.Event, deadline: Deadline) -> None:
         """Work until `stop` is set; then end before the deadline."""
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A unit that can tell why it is not ready."""
+
+    def why_not_ready(self) -> list[str]:
+        """Return the reasons, in words."""
 
 
 class Parts(Struct, frozen=True):
@@ -137,7 +145,12 @@ async def _run(
     async with build(broker, provision_again) as parts:
 
         def not_ready() -> list[str]:
-            return [f"{name}: not ready" for name, unit in parts.units.items() if not unit.ready]
+            return [
+                f"{name}: {reason}"
+                for name, unit in parts.units.items()
+                if not unit.ready
+                for reason in _reasons(unit)
+            ]
 
         async with (
             served(runtime.process.http.port, registry_of(parts.collectors), not_ready),
@@ -155,6 +168,11 @@ async def _run(
             _log.info("soft stop", deadline_seconds=deadline.seconds)
             await asyncio.wait(units)
             watch.cancel()
+
+
+def _reasons(unit: Unit) -> list[str]:
+    reasons = unit.why_not_ready() if isinstance(unit, Explaining) else []
+    return reasons or ["not ready"]
 
 
 async def _provision_for_ever(attempt: Callable[[], Any], stop: asyncio.Event) -> None:

@@ -26,6 +26,7 @@ from shared.contracts import headers
 from shared.jetstream import JetStreamError
 from shared.log_stream import position
 from shared.log_stream.fold import Event, Output
+from shared.log_stream.guard import Place
 from shared.log_stream.position import FencedError, Manifest, Position
 from shared.log_stream.stage import Stage
 from shared.logs import logger
@@ -36,6 +37,7 @@ _MOST_OUTPUTS = atomic_batch.MAX_MESSAGES - 1
 _MOST_BYTES = 4_000_000
 _TIMEOUT_SECONDS = 2.0
 _RETRY_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
 
 
 class _Emitted:
@@ -106,11 +108,19 @@ class Committer:
             self._moved.clear()
             await self._moved.wait()
 
-    async def move(self, sequence: int, arrival_ns: int) -> None:
-        """Write the position of an event that emitted nothing; for a stop."""
+    async def move(self, folded: Place, clear: Place = (0, 0)) -> None:
+        """Write how far was folded, though the last events emitted nothing; all must be out.
+
+        `clear` is a place behind that, up to which the log holds no more of the partition.
+        """
         await self.below(0)
-        if sequence > self.record.sequence:
-            await self._write([], sequence=sequence, arrival_ns=arrival_ns, outputs=0)
+        changes: dict[str, object] = {}
+        if folded[0] > self.record.sequence:
+            changes |= {"sequence": folded[0], "arrival_ns": folded[1], "outputs": 0}
+        if clear > max(folded, self.record.clear):
+            changes["clear"] = clear
+        if changes:
+            await self._write([], **changes)
 
     async def name_snapshot(self, manifest: Manifest) -> None:
         """Write into the record which snapshot is the newest; its outputs must all be out.
@@ -156,6 +166,7 @@ class Committer:
             commit = uuid.uuid4().hex
             record = replace(self.record, commit=commit, **changes)
             data = msgspec.json.encode(record)
+            pause = _RETRY_SECONDS
             while True:
                 self._still_ours()
                 last = BatchMessage(self._subject, data, replaces(self._fence))
@@ -164,11 +175,13 @@ class Committer:
                 except JetStreamError as error:
                     if error.err_code not in jetstream.WRONG_LAST_SEQUENCE:
                         _log.warning("commit failed", subject=self._subject, error=str(error))
-                        await asyncio.sleep(_RETRY_SECONDS)
+                        await asyncio.sleep(pause)  # full, perhaps, until somebody makes room
+                        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                         continue
                     if not await self._was_ours(commit):
                         continue
                 except nats.errors.TimeoutError:
+                    _log.warning("commit unanswered, sending again", subject=self._subject)
                     continue
                 self.record = record
                 self.commits += 1

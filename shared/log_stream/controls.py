@@ -8,6 +8,7 @@ zombie's message is refused.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from nats.aio.client import Client
@@ -51,40 +52,51 @@ class Controls:
         """Note that an event came, or that reading has just begun."""
         self._idle_since = time.monotonic()
 
-    async def tell(self, fold: Fold, folded: int, *, caught_up: bool) -> None:
+    async def tell(
+        self,
+        fold: Fold,
+        folded: int,
+        see_that_it_is_ours: Callable[[], Awaitable[None]],
+        *,
+        caught_up: bool,
+    ) -> None:
         """Append what is due; `folded` is the sequence of the event folded last.
 
-        `caught_up`: it is the last one of the partition, as far as we know.
+        Whoever lost the partition may have skipped events unseen and yet stand at its tail, so
+        `see_that_it_is_ours` is called first and raises: an owner's fold has skipped nothing.
+        `caught_up`: that event is the last one of the partition, as far as we know.
         """
         now = time.monotonic()
+        proposal = None
         if now >= self._next_proposal:
             proposal = self._program.proposal(fold, caught_up=caught_up)
-            if proposal is not None:
-                self._next_proposal = now + _PROPOSAL_SECONDS
-                await self._append(folded, proposal)
-                return
+        if proposal is not None:
+            self._next_proposal = now + _PROPOSAL_SECONDS
+            await self._append(folded, proposal, see_that_it_is_ours)
+            return
         idle = now - self._idle_since
         due = caught_up and idle >= self._idle_seconds and now >= self._next_tick
         if due and fold.open_windows():
             self._next_tick = now + self._idle_seconds / 2
             body = msgspec.json.encode({"idle_ms": int(idle * 1000)})
-            if await self._append(folded, Proposal("tick", body)):
+            if await self._append(folded, Proposal("tick", body), see_that_it_is_ours):
                 self._stats.ticks += 1
 
-    async def _append(self, folded: int, proposal: Proposal) -> bool:
+    async def _append(
+        self,
+        folded: int,
+        proposal: Proposal,
+        see_that_it_is_ours: Callable[[], Awaitable[None]],
+    ) -> bool:
         fence = {
             headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(folded),
             headers.EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: self._stage.events(self._number),
         }
         subject = self._stage.control(self._number, proposal.name)
+        given = fence if proposal.fenced else None
         try:
-            await jetstream.publish(
-                self._client,
-                subject,
-                proposal.body,
-                fence if proposal.fenced else None,
-                timeout=1.0,
-            )
+            await see_that_it_is_ours()
+            await jetstream.publish(self._client, subject, proposal.body, given, timeout=1.0)
         except BROKER_ERRORS as error:
             # An event came first, and the fold sees that before; or we try again soon.
             _log.debug(

@@ -70,6 +70,11 @@ class Member:
         """Whether the lease holds and no partition is broken."""
         return self._lease_valid() and not self.broken
 
+    def why_not_ready(self) -> list[str]:
+        """Return what keeps us from being ready, in words."""
+        overdue = [] if self._lease_valid() else ["the lease is not renewed"]
+        return [*overdue, *(self.broken[number] for number in sorted(self.broken))]
+
     async def run(self, stop: asyncio.Event, deadline: Deadline) -> None:
         """Take part until `stop`; then commit, snapshot and release what is ours."""
         async with asyncio.TaskGroup() as group:
@@ -117,6 +122,8 @@ class Member:
         for number in range(self._stage.source.partitions):
             mine = owner_of(number, self._members) == self._name
             running = self.partitions.get(number)
+            if not mine or (running is not None and running.reading):
+                self.broken.pop(number, None)
             if running is not None and not mine:
                 running.release()
             elif running is None and mine and now >= self._not_before.get(number, 0.0):

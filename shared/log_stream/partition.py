@@ -19,11 +19,13 @@ from shared.log_stream import guard, position, snapshots
 from shared.log_stream.commit import Committer
 from shared.log_stream.controls import Controls
 from shared.log_stream.fold import CONTROL, Event, Fold, Output, Program
+from shared.log_stream.guard import Place
 from shared.log_stream.policy import LogPolicy, PartitionStats
 from shared.log_stream.position import FencedError, Manifest, Position
 from shared.log_stream.reader import DisturbedError, Reader
 from shared.log_stream.snapshots import Snapshots, SnapshotUnusableError
 from shared.log_stream.stage import Stage
+from shared.log_stream.upkeep import Upkeep
 from shared.logs import logger
 
 _log = logger("partition")
@@ -61,9 +63,12 @@ class Partition:
         self._snapshots = Snapshots(broker.client, stage, number)
         self._reader = Reader(broker, stage, number)
         self._release = asyncio.Event()
-        self._folded = (0, 0)
-        """Sequence and arrival time of the event folded last."""
+        self._folded: Place = (0, 0)
+        """The event folded last."""
         self._since_snapshot = 0
+        self._upkeep = Upkeep(broker.client, stage, number, policy.upkeep_seconds)
+        self.reading = False
+        """Whether the log was found to be the one that was folded, and is being read."""
         self.fold: Fold = program.fold("", number)
         self.stats = PartitionStats()
         self._controls = Controls(
@@ -93,6 +98,7 @@ class Partition:
             record = claimed[1]
             await self._restore(record)
             await self._reader.open(self._folded[0])
+            self.reading = True
             self.stats.restore_seconds = time.monotonic() - began
             _log.info(
                 "partition claimed",
@@ -122,19 +128,23 @@ class Partition:
 
     async def _restore(self, record: Position) -> None:
         self.fold = self._program.fold(record.seed, self.number)
-        self._folded = (0, 0)
         manifest = record.snapshot
         if manifest is not None:
+            fold = self._program.fold(record.seed, self.number)
             try:
-                self.fold.restore(await self._snapshots.load(manifest, self.fold.schema))
-                self._folded = (manifest.sequence, manifest.arrival_ns)
+                await self._snapshots.restore(manifest, fold)
             except SnapshotUnusableError as error:
-                self.fold = self._program.fold(record.seed, self.number)
                 _log.warning(
                     "snapshot unusable, folding anew", partition=self.number, error=str(error)
                 )
-        for sequence, arrival_ns in (self._folded, (record.sequence, record.arrival_ns)):
-            await guard.check(self._client, self._stage, self.number, sequence, arrival_ns)
+            else:
+                self.fold = fold
+                self._folded = self._upkeep.snapshot_at = (manifest.sequence, manifest.arrival_ns)
+        committed = (record.sequence, record.arrival_ns)
+        self._upkeep.clear = max(committed, record.clear)
+        needed = {self._upkeep.clear} if self._folded >= committed else {self._folded, committed}
+        for place in sorted(needed):
+            await guard.check(self._client, self._stage, self.number, place)
         if record.sequence and not self._folded[0]:
             await guard.check_whole(self._client, self._stage, self.number)
 
@@ -142,9 +152,9 @@ class Partition:
         self._controls.not_idle()
         while not self._release.is_set():
             try:
-                events = await self._reader.batch(_BATCH_SECONDS)
+                events = await self._batch()
             except DisturbedError as disturbance:
-                await self._reopen(str(disturbance), record.epoch)
+                await self._reopen(str(disturbance), record)
                 continue
             self._check_lease()
             if events:
@@ -154,11 +164,26 @@ class Partition:
             await committer.below(_MOST_WAITING_OUTPUTS)
             await self._snapshot_when_worth_it(committer)
             if self._stage.told:
-                caught_up = not self._reader.lag and not committer.waiting_outputs
-                await self._controls.tell(self.fold, self._folded[0], caught_up=caught_up)
+                await self._controls.tell(
+                    self.fold,
+                    self._folded[0],
+                    lambda: self._see_that_it_is_ours(record),
+                    caught_up=not self._reader.lag and not committer.waiting_outputs,
+                )
+            if self._upkeep.due():
+                await self._keep_up(committer)
             self.stats.follow(self.fold, self._folded, committer)
-        await committer.move(*self._folded)
+        await committer.move(self._folded)
         await self._snapshot(committer)
+        await self._keep_up(committer)
+
+    async def _batch(self) -> list[Event]:
+        """Return what comes next. Raises `DisturbedError`, also where events went unread."""
+        behind = self._reader.lag
+        events = await self._reader.batch(_BATCH_SECONDS)
+        if self._reader.lag < behind - len(events):
+            raise DisturbedError("events are gone from the log that were not read")
+        return events
 
     def _fold_batch(self, events: list[Event], committer: Committer, record: Position) -> None:
         apply = self.fold.apply
@@ -187,19 +212,23 @@ class Partition:
         if not self._lease_valid():
             raise StoppedError("our lease is overdue")
 
-    async def _reopen(self, why: str, epoch: int) -> None:
+    async def _see_that_it_is_ours(self, record: Position) -> None:
+        """Raise `FencedError` where another has claimed the partition since we did."""
+        _, stored = await position.read(self._client, self._stage.target.name, self._subject)
+        if (stored.epoch, stored.owner) != (record.epoch, record.owner):
+            raise FencedError(f"epoch {record.epoch} ended, {stored.epoch} is {stored.owner}'s")
+
+    async def _reopen(self, why: str, record: Position) -> None:
         """After a disturbance: still ours, then read again from where the fold stands."""
         self.stats.disturbances += 1
         _log.warning("reading disturbed", partition=self.number, why=why)
         while True:
             self._check_lease()
             try:
-                _, stored = await position.read(
-                    self._client, self._stage.target.name, self._subject
-                )
-                if stored.epoch != epoch:
-                    raise FencedError(f"epoch {epoch} ended, {stored.epoch} is {stored.owner}'s")
-                await guard.check(self._client, self._stage, self.number, *self._folded)
+                await self._see_that_it_is_ours(record)
+                refolding = self._folded[0] < record.sequence
+                place = self._folded if refolding else max(self._folded, self._upkeep.clear)
+                await guard.check(self._client, self._stage, self.number, place)
                 await self._reader.open(self._folded[0])
             except BROKER_ERRORS as error:
                 _log.warning("not reading yet", partition=self.number, error=str(error))
@@ -207,6 +236,12 @@ class Partition:
             else:
                 self._controls.not_idle()
                 return
+
+    async def _keep_up(self, committer: Committer) -> None:
+        if self._since_snapshot and await self._upkeep.snapshot_fades():
+            await self._snapshot(committer)
+        if not self._reader.lag and not committer.waiting_outputs:
+            await self._upkeep.move_on(committer, self._folded)
 
     async def _snapshot_when_worth_it(self, committer: Committer) -> None:
         if self._since_snapshot >= max(self._policy.snapshot_least_events, self.fold.keys()):
@@ -228,7 +263,7 @@ class Partition:
         size = sum(map(len, chunks))
         manifest = Manifest(*at, self.fold.schema, sequences, crc, size)
         await committer.name_snapshot(manifest)
-        self._since_snapshot = 0
+        self._since_snapshot, self._upkeep.snapshot_at = 0, at
         self.stats.snapshot_taken(size)
         try:
             await self._snapshots.remove_older(manifest)

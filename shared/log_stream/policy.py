@@ -19,6 +19,9 @@ class LogPolicy(Struct, frozen=True):
     snapshot_least_events: Annotated[int, Meta(ge=1)] = 20_000
     idle_seconds: Annotated[float, Meta(gt=0)] = 30.0
     """After so long without an event open windows are moved on by a tick."""
+    upkeep_seconds: Annotated[float, Meta(gt=0)] = 30.0
+    """So often a partition looks whether its log is about to drop what a restore would need; a
+    log should keep events for several times that."""
 
 
 class PartitionStats:

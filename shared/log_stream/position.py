@@ -49,6 +49,9 @@ class Position(Struct, frozen=True):
     commit: str = ""
     owner: str = ""
     snapshot: Manifest | None = None
+    clear: tuple[int, int] = (0, 0)
+    """Sequence and arrival time of a later message of the log, up to which there is no more of
+    the partition. So an idle partition's position does not age out of the log."""
     seed: str = ""
     """What the fold began with (rules, say), settled at the first claim: a replay begins so too."""
 

@@ -16,6 +16,7 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.jetstream import JetStreamError
+from shared.log_stream.fold import Fold
 from shared.log_stream.position import Manifest
 from shared.log_stream.stage import Stage
 
@@ -66,19 +67,26 @@ class Snapshots:
                 )
             )
             sequences += [ack.sequence for ack in acks]
-        return tuple(sequences), _crc(chunks)
+        return tuple(sequences), await asyncio.to_thread(_crc, chunks)
 
-    async def load(self, manifest: Manifest, schema: int) -> Iterator[bytes]:
-        """Return the encoded pieces of the snapshot. Raises `SnapshotUnusableError`."""
-        if manifest.schema != schema:
-            raise SnapshotUnusableError(f"schema {manifest.schema}, this code has {schema}")
+    async def restore(self, manifest: Manifest, fold: Fold) -> None:
+        """Load a snapshot into a new fold. Raises `SnapshotUnusableError`, broker errors.
+
+        A large state takes a while, and leases want to be renewed: so not in the event loop.
+        """
+        if manifest.schema != fold.schema:
+            raise SnapshotUnusableError(f"schema {manifest.schema}, this code has {fold.schema}")
         chunks: list[bytes] = []
         for start in range(0, len(manifest.chunks), _AT_ONCE):
             part = manifest.chunks[start : start + _AT_ONCE]
             chunks += await asyncio.gather(*(self._chunk(sequence) for sequence in part))
-        if _crc(chunks) != manifest.crc:
+        if await asyncio.to_thread(_crc, chunks) != manifest.crc:
             raise SnapshotUnusableError("damaged: its checksum differs")
-        return (piece for chunk in chunks for piece in _pieces.decode(chunk))
+        pieces = (piece for chunk in chunks for piece in _pieces.decode(chunk))
+        try:
+            await asyncio.to_thread(fold.restore, pieces)
+        except Exception as error:  # whatever a fold of another form stumbles over; the log knows
+            raise SnapshotUnusableError(f"of another form: {error!r}") from error
 
     async def remove_older(self, manifest: Manifest) -> None:
         """Remove what no record names any more: older snapshots, and chunks of failed ones."""
