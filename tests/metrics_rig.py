@@ -88,8 +88,9 @@ def _add(
     """File a message under its series; what the server has added says nothing of the result."""
     series = subject
     kept = {name: value for name, value in given.items() if not name.startswith("Nats-Batch-")}
-    if subject.startswith("metrics."):
+    if not subject.startswith(f"{DEAD_PREFIX}."):
         series = f"{subject} {json.loads(data)['labels']}"
+    if subject.startswith("metrics."):
         del kept[SOURCE]  # where its last mark stands depends on who was faster
     grouped.setdefault(series, []).append((subject, data, tuple(sorted(kept.items()))))
 

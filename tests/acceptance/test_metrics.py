@@ -88,6 +88,30 @@ async def test_samples_of_the_nats_cli_become_results_and_nonsense_a_dead_letter
     assert lag.out.count("metrics_merger") == 1
 
 
+async def test_samples_of_one_group_on_many_subjects_give_one_result(
+    own_server: Server, own_client: Client, nats_cli: str, tmp_path: Path
+) -> None:
+    rule = "- {id: all, interval: 10s, without: [__name__, host], outputs: [count_samples]}\n"
+    (tmp_path / "rules.yaml").write_text(rule, "utf-8")
+    rules = {"METRICS_RULES": str(tmp_path / "rules.yaml")}
+    async with members(1, own_server.url, **rules), members(1, own_server.url, **rules):
+        for number in range(12):
+            body = {
+                "name": "latency" if number % 2 else "size",
+                "value": number,
+                "labels": {"host": f"h-{number}"},
+                "time": "2026-11-23T08:00:00Z",
+            }
+            subject = f"telemetry.spread.{number}"
+            await published(nats_cli, own_server.url, subject, json.dumps(body))
+        later = '{"value": 1, "labels": {"host": "a"}, "time": "2026-11-23T08:00:15Z"}'
+        await published(nats_cli, own_server.url, "telemetry.latency", later)
+        subject = "metrics.all.:10s_without_host_count_samples"
+        (found,) = await eventually(lambda: of_subject(own_client, subject, 1))
+        result = json.loads(found[1])
+        assert (result["value"], result["labels"], result["revision"]) == (12, {}, 0)
+
+
 async def test_verify_finds_what_is_equal_and_what_is_not(
     own_server: Server, own_client: Client, tmp_path: Path
 ) -> None:
@@ -234,15 +258,19 @@ async def disturb(
 
 
 async def publish_many(client: Client, chance: random.Random, count: int = SAMPLES) -> None:
-    """Publish samples whose time goes on by 20 ms each; some are late, some are no samples."""
+    """Publish samples whose time goes on by 20 ms each; some are late, some are no samples.
+
+    Each series has a subject of its own, so the groups of a rule reach across partitions.
+    """
     begin = time.time() - count * 0.02
     for number in range(count):
         metric = chance.choice(METRICS)
         when = begin + number * 0.02 - chance.choice((0, 0, 0, 1, 4, 12, 30))
         value = number if metric.endswith("_total") else round(chance.random() * 100, 3)
-        sample = {"value": value, "labels": {"host": chance.choice("abc")}, "time": when}
+        host = chance.choice("abc")
+        sample = {"name": metric, "value": value, "labels": {"host": host}, "time": when}
         body = json.dumps(sample).encode() if number % 97 else b"\xfe"
-        await jetstream.publish(client, f"telemetry.{metric}", body)
+        await jetstream.publish(client, f"telemetry.{metric}.of.{host}", body)
 
 
 async def published(nats_cli: str, url: str, subject: str, body: str, kind: str = "") -> None:
