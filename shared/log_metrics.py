@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -14,7 +14,7 @@ _LABELS = ("group", "partition")
 class MemberCollector:
     """Reads the numbers of members when Prometheus asks; those of partitions owned here."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Callable[[], Sequence[Member]]) -> None:
         self._members = members
 
     def collect(self) -> Iterator[Metric]:
@@ -35,7 +35,7 @@ class MemberCollector:
         folds = GaugeMetricFamily(
             "headrace_fold", "Numbers of the fold's own", labels=[*_LABELS, "number"]
         )
-        for member in self._members:
+        for member in self._members():
             fenced.add_metric([member.group], member.fenced)
             broken.add_metric([member.group], len(member.broken))
             for number, partition in list(member.partitions.items()):

@@ -62,6 +62,6 @@ async def _build(service: LogService, broker: Broker) -> AsyncIterator[Parts]:
     member = Member(broker, service.stage, _Program(service.fold), service.policy, name)
     yield Parts(
         units={"member": member},
-        collectors=[MemberCollector([member])],
+        collectors=[MemberCollector(lambda: [member])],
         status=lambda: {"partitions": sorted(member.partitions)},
     )

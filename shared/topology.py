@@ -159,6 +159,7 @@ class PartitionedLog(Struct, frozen=True):
     subjects: str
     """What publishers use, with the wildcards that `stored_as` refers to."""
     prefix: str
+    """Empty in a stage that reads what another service writes: all of it is one partition."""
     stored_as: str
     """What follows `<prefix>.<partition>.`, for example `sample.>`."""
     description: str
@@ -169,6 +170,8 @@ class PartitionedLog(Struct, frozen=True):
     max_age_days: float = 0
     keep: bool = False
     duplicate_window_seconds: float = 120
+    beside: tuple[str, ...] = ()
+    """Subjects of what stages that write into it store beside: positions, dead letters."""
 
     def config(self) -> dict[str, Any]:
         """Return the fields of the stream configuration that this declaration decides."""
@@ -177,7 +180,7 @@ class PartitionedLog(Struct, frozen=True):
         return {
             "name": self.name,
             "description": self.description,
-            "subjects": [self.subjects, f"{self.prefix}.*.control.>"],
+            "subjects": [self.subjects, f"{self.prefix}.*.control.>", *self.beside],
             "subject_transform": {
                 "src": self.subjects,
                 "dest": f"{self.prefix}.{partition}.{self.stored_as}",
@@ -188,6 +191,8 @@ class PartitionedLog(Struct, frozen=True):
             "max_age": int(self.max_age_days * 86_400 * NANOSECONDS),
             "duplicate_window": int(self.duplicate_window_seconds * NANOSECONDS),
             "allow_atomic": True,
+            "allow_rollup_hdrs": bool(self.beside),
+            "allow_msg_ttl": bool(self.beside),
             "allow_direct": True,
         }
 

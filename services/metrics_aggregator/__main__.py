@@ -10,6 +10,7 @@ from pathlib import Path
 
 from services.metrics_aggregator.domain.refusal import RuleError
 from services.metrics_aggregator.entry import ENTRY
+from services.metrics_aggregator.feeds import Feeds
 from services.metrics_aggregator.horizon import Horizon
 from services.metrics_aggregator.program import MergeProgram, MetricsProgram
 from services.metrics_aggregator.settings import MetricsSettings
@@ -52,18 +53,28 @@ async def build(
     samples = Member(broker, sample_stage(partitions), program, policy, name)
     merge = MergeProgram(partitions.partitions)
     merger = Member(broker, merge_stage(partitions), merge, policy, name)
-    horizon = Horizon(broker, partitions.partitions)
+    horizon = Horizon(broker, partitions.partitions, lambda: ["", *program.sources()])
     program.look_at(horizon)
-    members = [samples, merger]
+    feeds = Feeds(broker, partitions, policy, name, program.sources)
+
+    def members() -> list[Member]:
+        return [samples, merger, *feeds.members]
+
     yield Parts(
-        units={"member": samples, "merger": merger, "rules": program, "horizon": horizon},
+        units={
+            "member": samples,
+            "merger": merger,
+            "rules": program,
+            "horizon": horizon,
+            "feeds": feeds,
+        },
         collectors=[MemberCollector(members)],
         status=lambda: {
             member.group: {
                 "partitions": sorted(member.partitions),
                 "broken": {str(number): why for number, why in member.broken.items()},
             }
-            for member in members
+            for member in members()
         },
     )
 

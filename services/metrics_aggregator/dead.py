@@ -16,8 +16,17 @@ from shared.work_queue.outcome import Reason
 from shared.work_queue.park import one_line
 
 
-def dead_letter(event: Event, reason: Reason, error: str, stream: str = TELEMETRY.name) -> Output:
-    """Return the letter of an event: body and headers as they were, with reason and origin."""
+def dead_letter(
+    event: Event,
+    reason: Reason,
+    error: str,
+    stream: str = TELEMETRY.name,
+    prefix: str = DEAD_PREFIX,
+) -> Output:
+    """Return the letter of an event: body and headers as they were, with reason and origin.
+
+    `stream` is where the event lies, `prefix` what the target has for dead letters.
+    """
     arrival = dt.datetime.fromtimestamp(event.arrival_ns // 1_000_000_000, dt.UTC)
     about = {
         **headers.without_instructions(event.headers),
@@ -31,7 +40,7 @@ def dead_letter(event: Event, reason: Reason, error: str, stream: str = TELEMETR
     }
     if event.headers and (message_id := event.headers.get(headers.MESSAGE_ID)):
         about[headers.DEAD_ID] = message_id
-    return Output(f"{DEAD_PREFIX}.{reason}", event.data, about)
+    return Output(f"{prefix}.{reason}", event.data, about)
 
 
 def _published(subject: str) -> str:

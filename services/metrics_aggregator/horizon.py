@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import DecodeError
 
 from services.metrics_aggregator.domain.partials import mark_decoder
-from services.metrics_aggregator.topology import MERGE_PREFIX, METRICS
+from services.metrics_aggregator.topology import METRICS, merge_subject
 from shared import jetstream
 from shared.broker import Broker
 from shared.deadline import Deadline
@@ -29,11 +30,14 @@ _STEP_MS: Final = 10_000
 
 
 class Horizon:
-    """Reads the marks again and again; `known` gives the greatest of each source."""
+    """Reads the marks of these sources again and again; `known` gives the greatest of each."""
 
-    def __init__(self, broker: Broker, partitions: int) -> None:
+    def __init__(
+        self, broker: Broker, partitions: int, sources: Callable[[], Iterable[str]]
+    ) -> None:
         self._broker = broker
-        self._subjects = [f"{MERGE_PREFIX}.0.mark.{number}" for number in range(partitions)]
+        self._partitions = partitions
+        self._sources = sources
         self._marks: dict[str, int] = {}
 
     @property
@@ -62,10 +66,14 @@ class Horizon:
                     await stop.wait()
 
     async def _look(self) -> None:
-        found = await jetstream.last_messages_direct(
-            self._broker.client, METRICS.name, self._subjects
-        )
-        for body in found.values():
+        bodies: list[bytes] = []
+        for source in self._sources():
+            subjects = [merge_subject(0, "mark", n, source) for n in range(self._partitions)]
+            found = await jetstream.last_messages_direct(
+                self._broker.client, METRICS.name, subjects
+            )
+            bodies += found.values()
+        for body in bodies:
             try:
                 mark = mark_decoder.decode(body)
             except DecodeError as error:  # a stranger's; the second stage parks it

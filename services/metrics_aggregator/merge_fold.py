@@ -104,7 +104,7 @@ class MergeFold:
 
     def apply(self, event: Event) -> Sequence[Output]:
         """Take in what a partition of the first stage says; return results."""
-        kind, _, number = event.subject.partition(".")
+        kind, number, *_ = *event.subject.split("."), ""
         try:
             partition = int(number)
             if not 0 <= partition < self._partitions:

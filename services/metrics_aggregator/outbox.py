@@ -16,7 +16,7 @@ from services.metrics_aggregator.domain.partials import (
 )
 from services.metrics_aggregator.domain.rules import Rule
 from services.metrics_aggregator.domain.series import Sample
-from services.metrics_aggregator.topology import LATE_PREFIX, MERGE_PREFIX, PARTIALS_KEPT
+from services.metrics_aggregator.topology import LATE_PREFIX, PARTIALS_KEPT, merge_subject
 from shared.contracts import headers
 from shared.contracts.telemetry import metric_tokens
 from shared.log_stream.fold import Output
@@ -46,7 +46,7 @@ class Outbox:
     def mark(self, source: str, watermark_ms: int) -> None:
         """Say everywhere how far time has come here."""
         for merge in range(self._merges):
-            self._tell(merge, "mark", encoded_mark(source, watermark_ms))
+            self._tell(merge, "mark", encoded_mark(source, watermark_ms), source)
 
     def rules(self, rules: tuple[Rule, ...]) -> None:
         """Say everywhere which rules are in force here."""
@@ -65,6 +65,6 @@ class Outbox:
         subject = f"{LATE_PREFIX}.{metric_tokens(name)}"
         self.outputs.append(Output(subject, msgspec.json.encode(body)))
 
-    def _tell(self, merge: int, kind: str, body: bytes) -> None:
-        subject = f"{MERGE_PREFIX}.{merge}.{kind}.{self._partition}"
+    def _tell(self, merge: int, kind: str, body: bytes, source: str = "") -> None:
+        subject = merge_subject(merge, kind, self._partition, source)
         self.outputs.append(Output(subject, body, _KEPT))

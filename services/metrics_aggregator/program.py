@@ -16,7 +16,9 @@ from typing import Final
 
 import msgspec
 
+from services.metrics_aggregator.domain.partials import source_key
 from services.metrics_aggregator.domain.refusal import RuleError
+from services.metrics_aggregator.domain.rules import Source
 from services.metrics_aggregator.fold import FOLLOW, RULES, MetricsFold, checked_rules
 from services.metrics_aggregator.horizon import Horizon
 from services.metrics_aggregator.merge_fold import MergeFold
@@ -56,6 +58,11 @@ class MetricsProgram:
     def seed(self) -> str:
         """Return the rules that a new partition begins with."""
         return self._text
+
+    def sources(self) -> dict[str, Source]:
+        """Return the other logs that the file's rules read, by key."""
+        found = {source_key(rule.source): rule.source for rule in checked_rules(self._text)}
+        return {key: source for key, source in found.items() if key}
 
     def look_at(self, horizon: Horizon) -> None:
         """Let idle partitions follow the others from now on."""

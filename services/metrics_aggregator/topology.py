@@ -14,6 +14,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from services.metrics_aggregator.settings import PartitionSettings
+from shared.contracts import headers
 from shared.log_stream.stage import Stage
 from shared.topology import DEAD_LETTERS, LEASES, Log, PartitionedLog, Source, Topology
 
@@ -25,6 +26,9 @@ MERGE_PREFIX = "metrics-merge"
 PARTIALS_KEPT = "168h"
 """How long partial results stay in `METRICS`; their copies as long as samples do."""
 SAMPLE_PREFIX = "sample."
+FEED_POSITION = "telemetry-feed"
+FEED_DEAD = "telemetry-dead"
+FEED_SNAPSHOT = "metrics-feed-snapshot"
 FEED = "Headrace-Feed"
 """Header of samples that were mapped from another log: which source they are of."""
 
@@ -38,6 +42,7 @@ TELEMETRY = PartitionedLog(
     stored_as=f"{SAMPLE_PREFIX}>",
     description="Samples: telemetry.<metric>, stored under their partition",
     max_age_days=7,
+    beside=(f"{FEED_POSITION}.>", f"{FEED_DEAD}.*"),
 )
 
 METRICS = Log(
@@ -66,7 +71,7 @@ PARTIALS = Log(
 
 SNAPSHOTS = Log(
     name="METRICS_SNAPSHOTS",
-    subjects=("metrics-snapshot.>", "metrics-merger-snapshot.>"),
+    subjects=("metrics-snapshot.>", "metrics-merger-snapshot.>", f"{FEED_SNAPSHOT}.>"),
     description="Chunks of the aggregator's snapshots, named by the position records",
     atomic=True,
     keep=True,
@@ -74,8 +79,20 @@ SNAPSHOTS = Log(
 
 DEAD = replace(
     DEAD_LETTERS,
-    sources=(Source(METRICS.name, f"{DEAD_PREFIX}.*", f"dead.{SERVICE}.{{{{wildcard(1)}}}}"),),
+    sources=tuple(
+        Source(stream, f"{prefix}.*", f"dead.{SERVICE}.{{{{wildcard(1)}}}}")
+        for stream, prefix in ((METRICS.name, DEAD_PREFIX), (TELEMETRY.name, FEED_DEAD))
+    ),
 )
+
+
+def merge_subject(merge: int, kind: str, partition: int, source: str = "") -> str:
+    """Return where a partition of the first stage tells one of the second something.
+
+    Marks have a subject for each source, so that the newest of each can be looked up.
+    """
+    subject = f"{MERGE_PREFIX}.{merge}.{kind}.{partition}"
+    return f"{subject}.{source}" if source else subject
 
 
 def merges(settings: PartitionSettings) -> int:
@@ -87,11 +104,36 @@ def sample_stage(settings: PartitionSettings) -> Stage:
     """Return the first stage: samples to partial results."""
     return Stage(
         group=SERVICE,
-        source=replace(TELEMETRY, partitions=settings.partitions),
+        source=_telemetry(settings),
         target=METRICS,
         positions="metrics-position",
         snapshots=SNAPSHOTS,
         snapshot_prefix="metrics-snapshot",
+    )
+
+
+def feed_stage(settings: PartitionSettings, key: str, stream: str, subject: str) -> Stage:
+    """Return the stage that maps another log to samples; `key` stands for the mapping.
+
+    It writes into `TELEMETRY`, which drops what is old, but not its position records.
+    """
+    return Stage(
+        group=f"metrics_feed-{key}",
+        source=PartitionedLog(
+            name=stream,
+            subjects=subject,
+            prefix="",
+            stored_as=subject,
+            description="what another service writes",
+            partitions=1,
+        ),
+        target=_telemetry(settings),
+        positions=f"{FEED_POSITION}.{key}",
+        snapshots=SNAPSHOTS,
+        snapshot_prefix=f"{FEED_SNAPSHOT}.{key}",
+        told=False,
+        stateless=True,
+        record_headers={headers.TTL: "never"},
     )
 
 
@@ -118,4 +160,8 @@ def merge_stage(settings: PartitionSettings) -> Stage:
 
 def topology(settings: PartitionSettings) -> Topology:
     """Return all that the service needs on the server."""
-    return Topology((sample_stage(settings).source, METRICS, PARTIALS, SNAPSHOTS, LEASES, DEAD))
+    return Topology((_telemetry(settings), METRICS, PARTIALS, SNAPSHOTS, LEASES, DEAD))
+
+
+def _telemetry(settings: PartitionSettings) -> PartitionedLog:
+    return replace(TELEMETRY, partitions=settings.partitions)

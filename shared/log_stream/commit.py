@@ -67,6 +67,7 @@ class Committer:
         self._stream = stage.target.name
         self._source = stage.source.name
         self._subject = stage.position(partition)
+        self._about = stage.record_headers
         self._fence, self.record = claimed
         self._still_ours = still_ours
         self._waiting: deque[_Emitted] = deque()
@@ -77,6 +78,11 @@ class Committer:
         self.waiting_outputs = 0
         self.commits = 0
         self.outputs = 0
+
+    def begun_with(self, first: Place) -> None:
+        """Note the event that the fold began with; it goes into the record with the next commit."""
+        if not self.record.first[0]:
+            self.record = replace(self.record, first=first)
 
     def add(self, event: Event, outputs: Sequence[Output], already_out: int) -> None:
         """Put the outputs of an event in line, without the first `already_out`."""
@@ -169,7 +175,7 @@ class Committer:
             pause = _RETRY_SECONDS
             while True:
                 self._still_ours()
-                last = BatchMessage(self._subject, data, replaces(self._fence))
+                last = BatchMessage(self._subject, data, {**replaces(self._fence), **self._about})
                 try:
                     self._fence = await self._store([*messages, last])
                 except JetStreamError as error:

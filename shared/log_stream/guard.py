@@ -61,14 +61,22 @@ async def check(client: Client, stage: Stage, partition: int, place: Place) -> N
     )
 
 
-async def check_whole(client: Client, stage: Stage, partition: int) -> None:
-    """See that the log reaches back to its beginning. Raises `LogChangedError`."""
+async def check_whole(client: Client, stage: Stage, partition: int, first: Place) -> None:
+    """See that the log reaches back to where the fold began. Raises `LogChangedError`.
+
+    `first` is the event that the partition began with, where that is known: a log that also
+    holds records which replace one another need not begin at 1.
+    """
+    if first[0]:
+        stored = await jetstream.message_at(client, stage.source.name, first[0])
+        if stored is not None and nanoseconds(stored.time) == first[1]:
+            return
     info = await jetstream.call(client, f"STREAM.INFO.{stage.source.name}")
-    first = info["state"]["first_seq"]
-    if first > 1:
+    begins = info["state"]["first_seq"]
+    if begins > 1 or first[0]:
         raise LogChangedError(
             f"partition {partition} of {stage.group} has no usable snapshot, and "
-            f"{stage.source.name} begins at {first}: its state cannot be folded anew. "
+            f"{stage.source.name} begins at {begins}: its state cannot be folded anew. "
             "To begin with what there is, results again: "
             f"{_mend(stage, partition)}"
         )
@@ -83,14 +91,14 @@ async def clear_until(
     returned where no more can be proved, since the log no longer holds all that came after it.
     """
     stream = stage.source.name
-    before = (await jetstream.call(client, f"STREAM.INFO.{stream}"))["state"]
-    if before["last_seq"] <= place[0]:
+    last = await jetstream.last_message(client, stream, stage.all_events())
+    if last is None or last.sequence <= place[0]:
         return place
     more = await jetstream.next_message(client, stream, stage.events(partition), folded + 1)
     after = (await jetstream.call(client, f"STREAM.INFO.{stream}"))["state"]
     if more is not None or after["first_seq"] > place[0] + 1:
         return place
-    return before["last_seq"], nanoseconds(before["last_ts"])
+    return last.sequence, nanoseconds(last.time)
 
 
 def is_fading(info: dict[str, Any], place: Place) -> bool:

@@ -94,6 +94,7 @@ class Partition:
                 self._subject,
                 self._owner,
                 seed=self._program.seed(),
+                about=self._stage.record_headers,
             )
             record = claimed[1]
             await self._restore(record)
@@ -145,8 +146,12 @@ class Partition:
         needed = {self._upkeep.clear} if self._folded >= committed else {self._folded, committed}
         for place in sorted(needed):
             await guard.check(self._client, self._stage, self.number, place)
+        if self._stage.stateless:
+            if record.sequence:  # once more, for a part of its outputs may be missing
+                self._folded = (record.sequence - 1, record.arrival_ns)
+            return
         if record.sequence and not self._folded[0]:
-            await guard.check_whole(self._client, self._stage, self.number)
+            await guard.check_whole(self._client, self._stage, self.number, record.first)
 
     async def _drive(self, committer: Committer, record: Position) -> None:
         self._controls.not_idle()
@@ -186,6 +191,8 @@ class Partition:
         return events
 
     def _fold_batch(self, events: list[Event], committer: Committer, record: Position) -> None:
+        if not self._folded[0]:
+            committer.begun_with((events[0].sequence, events[0].arrival_ns))
         apply = self.fold.apply
         for event in events:
             outputs = apply(event)
@@ -226,7 +233,8 @@ class Partition:
             self._check_lease()
             try:
                 await self._see_that_it_is_ours(record)
-                refolding = self._folded[0] < record.sequence
+                behind = self._folded[0] < record.sequence
+                refolding = behind and not self._stage.stateless
                 place = self._folded if refolding else max(self._folded, self._upkeep.clear)
                 await guard.check(self._client, self._stage, self.number, place)
                 await self._reader.open(self._folded[0])
@@ -248,7 +256,7 @@ class Partition:
             await self._snapshot(committer)
 
     async def _snapshot(self, committer: Committer) -> None:
-        if not self._since_snapshot:
+        if not self._since_snapshot or self._stage.stateless:
             return
         at, epoch = self._folded, committer.record.epoch
         began = time.monotonic()

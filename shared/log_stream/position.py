@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from collections.abc import Mapping
 
 import msgspec
 import nats.errors
@@ -49,6 +50,8 @@ class Position(Struct, frozen=True):
     commit: str = ""
     owner: str = ""
     snapshot: Manifest | None = None
+    first: tuple[int, int] = (0, 0)
+    """Sequence and arrival time of the event that the fold began with."""
     clear: tuple[int, int] = (0, 0)
     """Sequence and arrival time of a later message of the log, up to which there is no more of
     the partition. So an idle partition's position does not age out of the log."""
@@ -72,12 +75,18 @@ async def read(client: Client, stream: str, subject: str) -> tuple[int, Position
 
 
 async def claim(
-    client: Client, stream: str, subject: str, owner: str, *, seed: str = ""
+    client: Client,
+    stream: str,
+    subject: str,
+    owner: str,
+    *,
+    seed: str = "",
+    about: Mapping[str, str] | None = None,
 ) -> tuple[int, Position]:
     """Take the partition: write its record with the next epoch; return what is now stored.
 
-    `seed` counts if nobody has claimed the partition before. On a lost answer the record is
-    read again: our commit id in it means done.
+    `seed` counts if nobody has claimed the partition before; `about` are headers to add. On a
+    lost answer the record is read again: our commit id in it means done.
     """
     commit = ""
     while True:
@@ -94,7 +103,11 @@ async def claim(
         )
         try:
             ack = await jetstream.publish(
-                client, subject, msgspec.json.encode(claimed), replaces(sequence), timeout=2.0
+                client,
+                subject,
+                msgspec.json.encode(claimed),
+                {**replaces(sequence), **(about or {})},
+                timeout=2.0,
             )
         except JetStreamError as error:
             if error.err_code not in jetstream.WRONG_LAST_SEQUENCE:

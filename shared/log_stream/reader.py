@@ -50,7 +50,7 @@ class Reader:
         self._broker = broker
         self._stage = stage
         self._partition = partition
-        self._cut = len(f"{stage.source.prefix}.{partition}.")
+        self._cut = stage.cut(partition)
         self._durable = stage.durable(partition)
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stage.source.name}.{self._durable}"
         self._subscription: Subscription | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -15,7 +15,8 @@ class Stage(Struct, frozen=True):
 
     group: str
     source: PartitionedLog
-    target: Log
+    """Without a prefix all under its `subjects` is one partition: what another service writes."""
+    target: Log | PartitionedLog
     positions: str
     """Subject prefix of the position records in the target: `<positions>.<partition>`."""
     snapshots: Log
@@ -23,6 +24,10 @@ class Stage(Struct, frozen=True):
     """Subject prefix of snapshot chunks: `<snapshot_prefix>.<partition>.<snapshot>.<n>`."""
     told: bool = True
     """Whether owners append control messages to the source: ticks, proposals of the program."""
+    stateless: bool = False
+    """Whether the fold remembers nothing: it goes on from its position, without a snapshot."""
+    record_headers: Mapping[str, str] = {}
+    """Headers of the position records, where the target drops what is old."""
 
     def position(self, partition: int) -> str:
         """Return the subject of a partition's position record."""
@@ -34,7 +39,30 @@ class Stage(Struct, frozen=True):
 
     def events(self, partition: int) -> str:
         """Return the filter that selects all that a partition must see."""
+        if not self.source.prefix:
+            return self.source.subjects
         return f"{self.source.prefix}.{partition}.>"
+
+    def all_events(self) -> str:
+        """Return the filter that selects the events of all partitions."""
+        return f"{self.source.prefix}.>" if self.source.prefix else self.source.subjects
+
+    def cut(self, partition: int) -> int:
+        """Return how much of an event's subject says no more than its partition."""
+        return len(f"{self.source.prefix}.{partition}.") if self.source.prefix else 0
+
+    def placed(self, subject: str) -> tuple[int, str] | None:
+        """Return the partition of a message of the source, and its event's subject.
+
+        None for what is not an event of this stage.
+        """
+        if not self.source.prefix:
+            return 0, subject
+        prefix = f"{self.source.prefix}."
+        if not subject.startswith(prefix):
+            return None
+        number, _, rest = subject[len(prefix) :].partition(".")
+        return int(number), rest
 
     def control(self, partition: int, name: str) -> str:
         """Return the subject of a partition's control messages of that name."""

@@ -14,10 +14,10 @@ from hashlib import blake2b
 from msgspec import Struct
 from nats.aio.client import Client
 
-from shared import jetstream
 from shared.contracts import headers
-from shared.log_stream import history, position
+from shared.log_stream import guard, history, position
 from shared.log_stream.fold import Event, Fold
+from shared.log_stream.guard import LogChangedError
 from shared.log_stream.history import Stored
 from shared.log_stream.position import Position
 from shared.log_stream.stage import Stage, StageEntry
@@ -103,13 +103,17 @@ async def verify(client: Client, entry: StageEntry, show: Callable[[int], None])
     """
     stage, source, target = entry.stage, entry.stage.source, entry.stage.target.name
     expected = [await _expected(client, entry, number) for number in range(source.partitions)]
-    info = await jetstream.call(client, f"STREAM.INFO.{source.name}")
-    first = info["state"]["first_seq"]
-    if first > 1 and any(one.record.sequence for one in expected):
-        raise UnverifiableError(
-            f"{source.name} begins at {first}: what came before has aged out or was purged, so "
-            "its results cannot be folded again"
-        )
+    for number, one in enumerate(expected):
+        if not one.record.sequence:
+            continue
+        try:
+            await guard.check_whole(client, stage, number, one.record.first)
+        except LogChangedError as error:
+            raise UnverifiableError(
+                f"{source.name} no longer reaches back to where partition {number} of "
+                f"{stage.group} began: what came before has aged out or was purged, so its "
+                "results cannot be folded again"
+            ) from error
     partitions = await _fold_all(client, stage, expected, show)
     prefix = f"{source.name}:"
     async for page in history.pages(client, target):
@@ -138,16 +142,17 @@ async def _fold_all(
 ) -> array[int]:
     """Fold what was committed; return the partition of each event by its sequence."""
     partitions = array("h", [_NOWHERE])
-    prefix, folded = f"{stage.source.prefix}.", 0
+    folded = 0
     last = max(one.record.sequence for one in expected)
     async for page in history.pages(client, stage.source.name):
         for stored in page:
-            if not stored.subject.startswith(prefix):  # not of this stage
+            placed = stage.placed(stored.subject)
+            if placed is None:
                 continue
-            number, _, subject = stored.subject.removeprefix(prefix).partition(".")
+            number, subject = placed
             partitions.extend([_NOWHERE] * (stored.sequence - len(partitions)))
-            partitions.append(int(number))
-            one = expected[int(number)]
+            partitions.append(number)
+            one = expected[number]
             if one.counts(stored.sequence):
                 one.apply(
                     Event(stored.sequence, stored.arrival_ns, subject, stored.data, stored.headers)

@@ -196,7 +196,7 @@ def test_the_metrics_are_those_that_are_exposed() -> None:
     families = [
         *WorkerCollector([Counted()]).collect(),
         *invoices.collect(),
-        *MemberCollector([]).collect(),
+        *MemberCollector(list).collect(),
     ]
     exposed = {f.name + ("_total" if f.type == "counter" else "") for f in families}
     assert {code(row[0])[0] for row in rows(OPERATIONS, "metric")} == exposed

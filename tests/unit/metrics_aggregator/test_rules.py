@@ -37,6 +37,7 @@ def test_the_demo_rules_parse() -> None:
         "latency-hopping",
         "counters",
         "visits",
+        "revenue",
     ]
 
 
