@@ -81,7 +81,7 @@ class Counting:
         try:
             burst = int(json.loads(event.data).get("burst", 1))
         except (ValueError, AttributeError, TypeError):
-            return [self._output(f"dead-{key}", count)]
+            return [self._output(f"dead.{key}", count)]
         return [self._output(key, count, n) for n in range(burst)]
 
     def _output(self, key: str, count: int, n: int = 0) -> Output:
