@@ -14,7 +14,7 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.contracts import headers
-from shared.jetstream import BROKER_ERRORS
+from shared.jetstream import BROKER_ERRORS, JetStreamError
 from shared.log_stream.fold import Fold, Program
 from shared.log_stream.policy import PartitionStats
 from shared.log_stream.stage import Stage
@@ -79,16 +79,27 @@ class Controls:
         body: bytes,
         see_that_it_is_ours: Callable[[], Awaitable[None]],
     ) -> bool:
-        fence = {
-            headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(folded),
-            headers.EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: self._stage.events(self._number),
-        }
-        subject = self._stage.control(self._number, name)
         try:
             await see_that_it_is_ours()
-            await jetstream.publish(self._client, subject, body, fence, timeout=1.0)
+            await self._publish_after(folded, name, body)
         except BROKER_ERRORS as error:
             # An event came first, and the fold sees that before; or we try again soon.
             _log.debug("control refused", partition=self._number, name=name, error=str(error))
             return False
         return True
+
+    async def _publish_after(self, tail: int, name: str, body: bytes) -> None:
+        events = self._stage.events(self._number)
+        fence = {
+            headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(tail),
+            headers.EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: events,
+        }
+        subject = self._stage.control(self._number, name)
+        try:
+            await jetstream.publish(self._client, subject, body, fence, timeout=1.0)
+        except JetStreamError as error:
+            if not tail or error.err_code not in jetstream.WRONG_LAST_SEQUENCE:
+                raise
+            if await jetstream.next_message(self._client, self._stage.source.name, events, 1):
+                raise
+            await self._publish_after(0, name, body)  # all events have left the log meanwhile

@@ -33,6 +33,7 @@ _log = logger("partition")
 _BATCH_SECONDS = 0.25
 _MOST_WAITING_OUTPUTS = 5000
 _RETRY_SECONDS = 0.2
+_HELD_UP_SECONDS = 2.0
 
 
 class StoppedError(Exception):
@@ -157,12 +158,16 @@ class Partition:
                 await self._reopen(str(disturbance), record)
                 continue
             self._check_lease()
+            began = time.monotonic()
             if events:
                 self._fold_batch(events, committer, record)
                 if any(event.subject != TICK for event in events):
                     self._controls.not_idle()
             await committer.below(_MOST_WAITING_OUTPUTS)
             await self._snapshot_when_worth_it(committer)
+            if time.monotonic() - began > _HELD_UP_SECONDS:
+                # Nothing was asked for meanwhile: what came may be gone again, unread.
+                await self._reopen("held up by folding, committing or a snapshot", record)
             if not self._reader.lag and not committer.waiting_outputs:
                 await self._controls.tell(
                     self.fold, self._folded[0], lambda: self._see_that_it_is_ours(record)
