@@ -74,3 +74,33 @@ async def _takeover(client: Client, stage: Stage, members: Members, victim: Memb
                 if now[number].sequence > claimed[number]:  # a claim left it where it stood
                     return round(time.monotonic() - killed, 2)
         assert time.monotonic() < killed + 30, "nobody took over"
+
+
+async def test_a_member_frozen_past_its_lease_is_replaced_and_writes_nothing_when_it_wakes(
+    own_server: Server, own_client: Client, unique: str, tmp_path: Path
+) -> None:
+    stage = await prepare(own_client, unique)
+    members = Members(own_server.url, unique, tmp_path)
+    await members.spawn()
+    await members.spawn()
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(publish_on(own_client, unique, stop))
+        await eventually(lambda: _settled(own_client, stage, members), 30)
+        frozen = members.named((await records(own_client, stage))[0].owner)
+        frozen.send(signal.SIGSTOP)
+        await eventually(lambda: _owns_nothing(own_client, stage, frozen), 30)
+        frozen.send(signal.SIGCONT)
+        await eventually(lambda: _gave_up(frozen), 30)
+        await eventually(lambda: _settled(own_client, stage, members), 30)
+        stop.set()
+    await eventually(lambda: complete(own_client, unique), 60)
+    assert await members.end_all() == [0, 0]
+
+
+async def _owns_nothing(client: Client, stage: Stage, member: MemberProcess) -> bool:
+    return all(one.owner != member.name for one in (await records(client, stage)).values())
+
+
+def _gave_up(member: MemberProcess) -> bool:
+    return bool(member.events("partition stopped") + member.events("partition fenced"))
