@@ -1,32 +1,39 @@
 """A log stage of a test's own on the real server: a fold that counts, and members that run it.
 
-Run as a program it is one member: arguments are the server's URL, the rig's name, the member's.
+Run as a program it is one member: arguments are the server's URL, the rig's name, the member's,
+then its fold, and values of its policy (`lease_seconds=2`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
+import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
-from shared import jetstream, logs
+from shared import jetstream, logs, reply
 from shared.broker import connected
 from shared.deadline import Deadline
+from shared.log_stream import position
 from shared.log_stream.fold import Event, Fold, Output
 from shared.log_stream.member import Member
 from shared.log_stream.policy import LogPolicy
+from shared.log_stream.position import Position
 from shared.log_stream.stage import Stage
 from shared.provision import provision
 from shared.settings import BrokerSettings, LogSettings, StreamSettings
 from shared.topology import LEASES, Log, PartitionedLog, Topology
+from tests.log_windows import Windowing
 
 PARTITIONS = 4
 POLICY = LogPolicy(lease_seconds=1.0, snapshot_least_events=200, idle_seconds=0.3)
@@ -74,7 +81,7 @@ class Counting:
         try:
             burst = int(json.loads(event.data).get("burst", 1))
         except (ValueError, AttributeError, TypeError):
-            return [self._output(f"dead-{key}", count)]
+            return [self._output(f"dead.{key}", count)]
         return [self._output(key, count, n) for n in range(burst)]
 
     def _output(self, key: str, count: int, n: int = 0) -> Output:
@@ -90,9 +97,9 @@ class Counting:
         return {"keys": float(len(self._counts))}
 
     def snapshot(self) -> Iterator[object]:
-        items = list(self._counts.items())
-        for start in range(0, len(items), 1000):
-            yield ["counts", items[start : start + 1000]]
+        items = iter(self._counts.items())
+        while piece := list(itertools.islice(items, 1000)):
+            yield ["counts", piece]
         yield ["since", list(self._since.items())]
 
     def restore(self, pieces: Iterable[bytes]) -> None:
@@ -101,17 +108,21 @@ class Counting:
             (self._counts if which == "counts" else self._since).update(map(tuple, items))
 
 
-class CountingProgram:
-    """Runs `Counting`; it needs no seed and proposes nothing."""
+FOLDS: dict[str, Callable[[str], Fold]] = {"counting": Counting, "windowing": Windowing}
 
-    def __init__(self, name: str) -> None:
+
+class PlainProgram:
+    """Runs a fold that needs no seed; it proposes nothing."""
+
+    def __init__(self, name: str, fold: Callable[[str], Fold] = Counting) -> None:
         self._name = name
+        self._fold = fold
 
     def seed(self) -> str:
         return ""
 
-    def fold(self, _seed: str, _partition: int) -> Counting:
-        return Counting(self._name)
+    def fold(self, _seed: str, _partition: int) -> Fold:
+        return self._fold(self._name)
 
     def proposal(self, _: Fold, *, caught_up: bool) -> None:  # noqa: ARG002
         return None
@@ -119,11 +130,15 @@ class CountingProgram:
 
 @contextlib.asynccontextmanager
 async def member(
-    url: str, name: str, who: str, policy: LogPolicy = POLICY
+    url: str,
+    name: str,
+    who: str,
+    policy: LogPolicy = POLICY,
+    fold: Callable[[str], Fold] = Counting,
 ) -> AsyncIterator[Member]:
     """Run a member in this process while the context is open."""
     async with connected(BrokerSettings(url=url), who) as broker:
-        running = Member(broker, stage_of(name), CountingProgram(name), policy, who)
+        running = Member(broker, stage_of(name), PlainProgram(name, fold), policy, who)
         stop = asyncio.Event()
         task = asyncio.create_task(running.run(stop, Deadline(10)))
         try:
@@ -154,20 +169,28 @@ async def messages(client: Client, stream: str, subject: str) -> list[tuple[str,
         client, f"CONSUMER.CREATE.{stream}", {"stream_name": stream, "config": config}
     )
     left = int(made["num_pending"])
-    subscription = await client.subscribe(
-        client.new_inbox(), pending_msgs_limit=-1, pending_bytes_limit=-1
-    )
     found: list[tuple[str, bytes]] = []
+    some = asyncio.Event()
+
+    async def take(msg: Msg) -> None:
+        assert not reply.status_of(msg), msg.headers
+        found.append((msg.subject, msg.data))
+        some.set()
+
+    subscription = await client.subscribe(
+        client.new_inbox(), cb=take, pending_msgs_limit=-1, pending_bytes_limit=-1
+    )
     while len(found) < left:
-        ask = {"batch": min(1000, left - len(found)), "expires": 5_000_000_000}
+        ask = {"batch": min(1000, left - len(found)), "expires": 10_000_000_000}
+        end = len(found) + ask["batch"]
         await client.publish(
             f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{made['name']}",
             json.dumps(ask).encode(),
             reply=subscription.subject,
         )
-        for _ in range(ask["batch"]):
-            msg = await subscription.next_msg(timeout=10)
-            found.append((msg.subject, msg.data))
+        while len(found) < end:
+            some.clear()
+            await asyncio.wait_for(some.wait(), 10)
     await subscription.unsubscribe()
     await jetstream.call(client, f"CONSUMER.DELETE.{stream}.{made['name']}")
     return found
@@ -178,16 +201,34 @@ async def results(client: Client, name: str) -> list[tuple[str, bytes]]:
     return await messages(client, f"OUT_{name}", f"out.{name}.>")
 
 
-async def expected(client: Client, name: str) -> dict[str, list[bytes]]:
+async def expected(
+    client: Client, name: str, fold: Callable[[str], Fold] = Counting
+) -> dict[str, list[bytes]]:
     """Return, a subject, the results that the log demands: an undisturbed fold of it, here."""
     stage = stage_of(name)
-    folds = {n: Counting(name) for n in range(PARTITIONS)}
+    folds = {n: fold(name) for n in range(PARTITIONS)}
     wanted: dict[str, list[bytes]] = {}
     for stored, data in await messages(client, stage.source.name, ">"):
         number, _, subject = stored.removeprefix(f"{stage.source.prefix}.").partition(".")
         for output in folds[int(number)].apply(Event(0, 0, subject, data, None)):
             wanted.setdefault(output.subject, []).append(output.data)
     return wanted
+
+
+async def complete(client: Client, name: str, fold: Callable[[str], Fold] = Counting) -> bool:
+    """Tell whether the results are just what the log demands; no, while it does not answer."""
+    try:
+        return by_subject(await results(client, name)) == await expected(client, name, fold)
+    except (nats.errors.TimeoutError, TimeoutError):  # asked of a server that was killed just then
+        return False
+
+
+async def records(client: Client, stage: Stage) -> dict[int, Position]:
+    """Return the position record of each partition."""
+    return {
+        number: (await position.read(client, stage.target.name, stage.position(number)))[1]
+        for number in range(PARTITIONS)
+    }
 
 
 def by_subject(found: Iterable[tuple[str, bytes]]) -> dict[str, list[bytes]]:
@@ -203,16 +244,18 @@ def owners(members: Iterable[Member]) -> Counter[int]:
     return Counter(number for one in members for number in one.partitions)
 
 
-async def _main(url: str, name: str, who: str) -> None:
+async def _main(url: str, name: str, who: str, fold: str, *values: str) -> None:
+    chosen = dict(value.split("=") for value in values)
+    policy = msgspec.convert(msgspec.structs.asdict(POLICY) | chosen, LogPolicy, strict=False)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     sys.stdout.write("hears signals\n")
     sys.stdout.flush()
     async with connected(BrokerSettings(url=url), who, stop=stop) as broker:
-        one = Member(broker, stage_of(name), CountingProgram(name), POLICY, who)
+        one = Member(broker, stage_of(name), PlainProgram(name, FOLDS[fold]), policy, who)
         await one.run(stop, Deadline(10))
 
 
 if __name__ == "__main__":
     logs.configure(LogSettings(level="info"), member=sys.argv[3])
-    asyncio.run(_main(*sys.argv[1:4]))
+    asyncio.run(_main(*sys.argv[1:]))

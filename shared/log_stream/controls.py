@@ -8,14 +8,14 @@ zombie's message is refused.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from nats.aio.client import Client
 
 from shared import jetstream
 from shared.contracts import headers
-from shared.jetstream import BROKER_ERRORS
+from shared.jetstream import BROKER_ERRORS, JetStreamError
 from shared.log_stream.fold import Fold, Program, Proposal
 from shared.log_stream.policy import PartitionStats
 from shared.log_stream.stage import Stage
@@ -88,15 +88,12 @@ class Controls:
         proposal: Proposal,
         see_that_it_is_ours: Callable[[], Awaitable[None]],
     ) -> bool:
-        fence = {
-            headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(folded),
-            headers.EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: self._stage.events(self._number),
-        }
-        subject = self._stage.control(self._number, proposal.name)
-        given = fence if proposal.fenced else None
         try:
             await see_that_it_is_ours()
-            await jetstream.publish(self._client, subject, proposal.body, given, timeout=1.0)
+            if proposal.fenced:
+                await self._publish_after(folded, proposal)
+            else:
+                await self._publish(proposal, None)
         except BROKER_ERRORS as error:
             # An event came first, and the fold sees that before; or we try again soon.
             _log.debug(
@@ -104,3 +101,22 @@ class Controls:
             )
             return False
         return True
+
+    async def _publish_after(self, tail: int, proposal: Proposal) -> None:
+        events = self._stage.events(self._number)
+        fence = {
+            headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(tail),
+            headers.EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: events,
+        }
+        try:
+            await self._publish(proposal, fence)
+        except JetStreamError as error:
+            if not tail or error.err_code not in jetstream.WRONG_LAST_SEQUENCE:
+                raise
+            if await jetstream.next_message(self._client, self._stage.source.name, events, 1):
+                raise
+            await self._publish_after(0, proposal)  # all events have left the log meanwhile
+
+    async def _publish(self, proposal: Proposal, given: Mapping[str, str] | None) -> None:
+        subject = self._stage.control(self._number, proposal.name)
+        await jetstream.publish(self._client, subject, proposal.body, given, timeout=1.0)

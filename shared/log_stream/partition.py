@@ -33,6 +33,7 @@ _log = logger("partition")
 _BATCH_SECONDS = 0.25
 _MOST_WAITING_OUTPUTS = 5000
 _RETRY_SECONDS = 0.2
+_HELD_UP_SECONDS = 2.0
 
 
 class StoppedError(Exception):
@@ -162,12 +163,16 @@ class Partition:
                 await self._reopen(str(disturbance), record)
                 continue
             self._check_lease()
+            began = time.monotonic()
             if events:
                 self._fold_batch(events, committer, record)
                 if any(not event.subject.startswith(CONTROL) for event in events):
                     self._controls.not_idle()
             await committer.below(_MOST_WAITING_OUTPUTS)
             await self._snapshot_when_worth_it(committer)
+            if time.monotonic() - began > _HELD_UP_SECONDS:
+                # Nothing was asked for meanwhile: what came may be gone again, unread.
+                await self._reopen("held up by folding, committing or a snapshot", record)
             if self._stage.told:
                 await self._controls.tell(
                     self.fold,

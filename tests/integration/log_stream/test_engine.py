@@ -12,7 +12,7 @@ from tests.eventually import eventually
 from tests.log_rig import (
     PARTITIONS,
     by_subject,
-    expected,
+    complete,
     member,
     owners,
     prepare,
@@ -23,11 +23,6 @@ from tests.log_rig import (
 from tests.server import Server
 
 KEYS = [f"k{n % 13}" for n in range(300)]
-
-
-async def complete(client: Client, name: str) -> bool:
-    """Whether the results are just what the log demands."""
-    return by_subject(await results(client, name)) == await expected(client, name)
 
 
 async def test_results_are_what_the_log_demands(
