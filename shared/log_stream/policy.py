@@ -19,6 +19,8 @@ class LogPolicy(Struct, frozen=True):
     snapshot_least_events: Annotated[int, Meta(ge=1)] = 20_000
     idle_seconds: Annotated[float, Meta(gt=0)] = 30.0
     """After so long without an event open windows are moved on by a tick."""
+    batch_parser: bool = True
+    """Read past nats-py's message queue (`frames`) where its version allows."""
 
 
 class PartitionStats:

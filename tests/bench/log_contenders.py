@@ -1,4 +1,6 @@
-"""Windows by key, each as its makers would write it: `NAME URL SERVER_PID STAGE PARTITIONS COUNT RESULTS`.
+"""Windows by key, each as its makers would write it.
+
+Arguments: `NAME URL SERVER_PID STAGE PARTITIONS COUNT RESULTS`.
 
 Each reads `COUNT` readings from the log, keeps count, sum and p95 of each key and minute, and
 publishes the results. The clock runs from the first reading handled until all results are
@@ -26,10 +28,10 @@ from shared.settings import LogSettings
 from tests.bench.log_stage import (
     GRACE_MS,
     MINUTE_MS,
+    client_of,
     decode,
     encode_result,
     member_of,
-    client_of,
     stage_of,
     stored,
 )

@@ -212,7 +212,7 @@ async def fill(client: Client, events: Iterable[Reading], *, ids: bool) -> int:
     """
     before = await stored(client, "IN")
     count = 0
-    for count, reading in enumerate(events, 1):  # noqa: B007 - counted to the end
+    for count, reading in enumerate(events, 1):
         subject, data = f"in.{reading.key}", _encode(reading)
         headers = {"Nats-Msg-Id": f"reading-{count}"} if ids else None
         if count % _IN_FLIGHT:
