@@ -13,6 +13,7 @@ nats-py hands them out, one by one, or in whole lists past it (`frames`), which 
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Mapping
 
@@ -27,6 +28,9 @@ from shared.log_stream import frames
 from shared.log_stream.fold import Event
 from shared.log_stream.frames import Frame
 from shared.log_stream.stage import Stage
+from shared.logs import logger
+
+_log = logger("reader")
 
 _PULL = 500
 _OUTSTANDING = 2 * _PULL
@@ -58,7 +62,10 @@ class Reader:
         self, broker: Broker, stage: Stage, partition: int, *, batch_parser: bool = True
     ) -> None:
         self._broker = broker
-        self._diverts = batch_parser and not frames.unusable(broker.client)
+        unusable = frames.unusable(broker.client)
+        if batch_parser and unusable:
+            _say_once(unusable)
+        self._diverts = batch_parser and not unusable
         self._stage = stage
         self._partition = partition
         self._cut = len(f"{stage.source.prefix}.{partition}.")
@@ -206,3 +213,8 @@ class Reader:
 
 def _nothing() -> None:
     pass
+
+
+@functools.cache
+def _say_once(why: str) -> None:
+    _log.warning("batch parser not used, reading costs twice as much", why=why)

@@ -36,6 +36,7 @@ BEGIN_MS: Final = 1_763_884_800_000
 
 _IN_FLIGHT: Final = 2_000
 _NEVER_SECONDS: Final = 1e6
+_DEFAULT_POLICY: Final = LogPolicy()
 
 
 class Reading(Struct, frozen=True, gc=False):
@@ -183,12 +184,10 @@ class ReadingsProgram:
 
 @contextlib.asynccontextmanager
 async def member_of(
-    url: str, stage: Stage, snapshot_least_events: int = 20_000
+    url: str, stage: Stage, policy: LogPolicy = _DEFAULT_POLICY
 ) -> AsyncIterator[Member]:
     """Yield a member, connected and not yet running; it never sends a tick."""
-    policy = LogPolicy(
-        lease_seconds=10, snapshot_least_events=snapshot_least_events, idle_seconds=_NEVER_SECONDS
-    )
+    policy = msgspec.structs.replace(policy, lease_seconds=10, idle_seconds=_NEVER_SECONDS)
     async with connected(BrokerSettings(url=url), "bench") as broker:
         yield Member(broker, stage, ReadingsProgram(stage), policy, "bench")
 
