@@ -7,6 +7,7 @@ With a domain there are two more before the stream, and a random one at the end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from nats.aio.msg import Msg
@@ -20,6 +21,7 @@ PENDING: Final = 8
 
 _PREFIX: Final = "$JS.ACK"
 _WITH_DOMAIN: Final = 11
+_DOTS: Final = 8
 
 
 def tokens_of(reply: str) -> list[str]:
@@ -28,12 +30,22 @@ def tokens_of(reply: str) -> list[str]:
     return tokens if len(tokens) < _WITH_DOMAIN else tokens[2:_WITH_DOMAIN]
 
 
-def status_of(msg: Msg) -> dict[str, str] | None:
-    """Return the headers of a status of the server; None if this is a stored message.
+def last_tokens_of(reply: str) -> list[str]:
+    """Return the four last tokens, from the sequence on, after one that says nothing; quickly."""
+    if reply.count(".") == _DOTS:
+        return reply.rsplit(".", 4)
+    return tokens_of(reply)[DELIVERED:]
 
-    A stored message may have a header `Status` of its publisher's; its reply tells it apart.
-    """
+
+def status_of(msg: Msg) -> dict[str, str] | None:
+    """Return the headers of a status of the server; None if this is a stored message."""
     given = msg.headers
-    if given is None or "Status" not in given or msg.reply.startswith(_PREFIX):
-        return None
-    return given
+    return given if given is not None and is_status(msg.reply, given) else None
+
+
+def is_status(reply: str, headers: Mapping[str, str]) -> bool:
+    """Tell a status of the server from a stored message.
+
+    That may have a header `Status` of its publisher's; its reply tells it apart.
+    """
+    return not reply.startswith(_PREFIX) and "Status" in headers

@@ -62,7 +62,7 @@ class Partition:
         self._owner = owner
         self._lease_valid = lease_valid
         self._snapshots = Snapshots(broker.client, stage, number)
-        self._reader = Reader(broker, stage, number)
+        self._reader = Reader(broker, stage, number, batch_parser=policy.batch_parser)
         self._release = asyncio.Event()
         self._folded: Place = (0, 0)
         """The event folded last."""

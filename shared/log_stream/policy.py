@@ -22,6 +22,8 @@ class LogPolicy(Struct, frozen=True):
     upkeep_seconds: Annotated[float, Meta(gt=0)] = 30.0
     """So often a partition looks whether its log is about to drop what a restore would need; a
     log should keep events for several times that."""
+    batch_parser: bool = True
+    """Read past nats-py's message queue (`frames`) where its version allows."""
 
 
 class PartitionStats:

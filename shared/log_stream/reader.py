@@ -6,13 +6,16 @@ they would steal. What arrives is checked against the consumer's own count. What
 fit is a disturbance: the reader stops, and who reads must find out if the partition is still
 his. A gap shows a loss; it does not prove that nothing was lost, only the fence does.
 
-The driver uses `open`, `batch`, `lag` and `close` only: a faster parser fits behind these.
+The driver uses `open`, `batch`, `lag` and `close` only. Behind these messages come either as
+nats-py hands them out, one by one, or in whole lists past it (`frames`), which is faster by far.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
+from collections.abc import Callable, Mapping
 
 import msgspec
 from nats.aio.msg import Msg
@@ -21,8 +24,13 @@ from nats.aio.subscription import Subscription
 from shared import jetstream, reply
 from shared.broker import Broker
 from shared.jetstream import JetStreamError
+from shared.log_stream import frames
 from shared.log_stream.fold import Event
+from shared.log_stream.frames import Frame
 from shared.log_stream.stage import Stage
+from shared.logs import logger
+
+_log = logger("reader")
 
 _PULL = 500
 _OUTSTANDING = 2 * _PULL
@@ -44,10 +52,20 @@ class DisturbedError(Exception):
 
 
 class Reader:
-    """Delivers the events of one partition from a sequence on."""
+    """Delivers the events of one partition from a sequence on.
 
-    def __init__(self, broker: Broker, stage: Stage, partition: int) -> None:
+    `batch_parser=False` reads by nats-py's public API, which is done as well where the other
+    way is not possible.
+    """
+
+    def __init__(
+        self, broker: Broker, stage: Stage, partition: int, *, batch_parser: bool = True
+    ) -> None:
         self._broker = broker
+        unusable = frames.unusable(broker.client)
+        if batch_parser and unusable:
+            _say_once(unusable)
+        self._diverts = batch_parser and not unusable
         self._stage = stage
         self._partition = partition
         self._cut = stage.cut(partition)
@@ -55,7 +73,7 @@ class Reader:
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stage.source.name}.{self._durable}"
         self._subscription: Subscription | None = None
         self._inbox = ""
-        self._arrived: list[Msg] = []
+        self._arrived: list[Frame] = []
         self._some = asyncio.Event()
         self._outstanding = 0
         self._count = 0
@@ -65,6 +83,7 @@ class Reader:
         self.lag = 0
         """Events of the partition that were stored and not delivered when last heard."""
         self._forget = broker.on_reconnect(self._reconnected)
+        self._undivert: Callable[[], None] = _nothing
 
     async def open(self, after: int) -> None:
         """Begin (again) with the first event above sequence `after`. Raises broker errors."""
@@ -100,6 +119,8 @@ class Reader:
         self._subscription = await self._broker.client.subscribe(
             self._inbox, cb=self._receive, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
+        if self._diverts:
+            self._undivert = frames.divert(self._broker.client, self._subscription, self._take)
         await self._pull()
 
     async def batch(self, seconds: float) -> list[Event]:
@@ -129,37 +150,43 @@ class Reader:
         await self._unsubscribe()
 
     async def _unsubscribe(self) -> None:
+        self._undivert()
+        self._undivert = _nothing
         subscription, self._subscription = self._subscription, None
         if subscription is not None and not self._broker.client.is_closed:
             await subscription.unsubscribe()
 
     async def _receive(self, msg: Msg) -> None:
-        self._arrived.append(msg)
-        if not self._some.is_set():
-            self._some.set()
+        self._take([(msg.subject, msg.reply, msg.headers, msg.data)])
 
-    def _checked(self, arrived: list[Msg]) -> list[Event]:
+    def _take(self, arrived: list[Frame]) -> None:
+        self._arrived += arrived
+        self._some.set()
+
+    def _checked(self, arrived: list[Frame]) -> list[Event]:
         events: list[Event] = []
         self._heard = time.monotonic()
         cut = self._cut
-        for msg in arrived:
-            if status := reply.status_of(msg):
-                if not self._status(status):
+        last, pending = self._last, ""
+        for subject, reply_to, headers, data in arrived:
+            if headers is not None and reply.is_status(reply_to, headers):
+                if not self._status(headers):
                     break
                 continue
-            tokens = reply.tokens_of(msg.reply)
-            sequence, count = int(tokens[reply.SEQUENCE]), int(tokens[reply.CONSUMER_SEQUENCE])
-            if count != self._count + 1 or sequence <= self._last:
-                self._disturbance = f"gap: {count} ({sequence}) after {self._count} ({self._last})"
+            _, stored, delivered, arrival_ns, pending = reply.last_tokens_of(reply_to)
+            sequence, count = int(stored), int(delivered)
+            if count != self._count + 1 or sequence <= last:
+                self._disturbance = f"gap: {count} ({sequence}) after {self._count} ({last})"
                 break
-            self._count, self._last = count, sequence
-            self._outstanding -= 1
-            self.lag = int(tokens[reply.PENDING])
-            arrival_ns = int(tokens[reply.TIME_NS])
-            events.append(Event(sequence, arrival_ns, msg.subject[cut:], msg.data, msg.headers))
+            self._count, last = count, sequence
+            events.append(Event(sequence, int(arrival_ns), subject[cut:], data, headers))
+        if events:
+            self._last = last
+            self._outstanding -= len(events)
+            self.lag = int(pending)
         return events
 
-    def _status(self, headers: dict[str, str]) -> bool:
+    def _status(self, headers: Mapping[str, str]) -> bool:
         """Take in a status; tell whether reading may go on."""
         status, words = headers["Status"], headers.get("Description", "")
         if status == "100":
@@ -186,3 +213,8 @@ class Reader:
 
 def _nothing() -> None:
     pass
+
+
+@functools.cache
+def _say_once(why: str) -> None:
+    _log.warning("batch parser not used, reading costs twice as much", why=why)
