@@ -66,6 +66,7 @@ class Committer:
         self._client = client
         self._stream = stage.target.name
         self._source = stage.source.name
+        self._prefix = stage.outputs
         self._subject = stage.position(partition)
         self._about = stage.record_headers
         self._fence, self.record = claimed
@@ -156,7 +157,9 @@ class Committer:
                 given = output.headers
                 messages.append(
                     BatchMessage(
-                        output.subject, output.data, {**given, **about} if given else about
+                        self._prefix + output.subject,
+                        output.data,
+                        {**given, **about} if given else about,
                     )
                 )
                 size += len(output.data)
