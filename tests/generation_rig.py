@@ -54,8 +54,8 @@ def entries_of(name: str) -> tuple[StageEntry, StageEntry]:
         snapshot_prefix=f"snap-{name}.merge",
     )
     return (
-        StageEntry(replace(first, target=target), lambda seed: Scaling(name, seed)),
-        StageEntry(second, lambda _: Summing(name)),
+        StageEntry(replace(first, target=target), lambda seed, _: Scaling(name, seed)),
+        StageEntry(second, lambda *_: Summing(name)),
     )
 
 
@@ -151,10 +151,10 @@ class LiveProgram:
     def seed(self) -> str:
         return self._seed
 
-    def fold(self, seed: str) -> Fold:
-        return self._entry.fold(seed)
+    def fold(self, seed: str, partition: int) -> Fold:
+        return self._entry.fold(seed, partition)
 
-    def proposal(self, _: Fold) -> None:
+    def proposal(self, _: Fold, *, caught_up: bool) -> None:  # noqa: ARG002 - the protocol's
         return None
 
 

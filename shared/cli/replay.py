@@ -126,6 +126,18 @@ def named(service: str, name: str) -> Generation:
         raise terminal.failed(str(error), code=terminal.WRONG_USE) from error
 
 
+async def existing(client: Client, service: str, name: str) -> Generation:
+    """Return a generation that was begun; where none was, the command ends."""
+    generation = named(service, name)
+    if name != generations.LIVE and await generations.begun(client, generation) is None:
+        found = await generations.names(client, generation.live)
+        raise terminal.failed(
+            f"{service} has no generation {name}; it has {', '.join((*found, generations.LIVE))}",
+            code=terminal.WRONG_USE,
+        )
+    return generation
+
+
 def sources(generation: Generation) -> str:
     """Return the names of the logs from outside that a generation reads."""
     return ", ".join(dict.fromkeys(entry.stage.source.name for entry in generation.first))

@@ -155,6 +155,8 @@ class Committer:
                 if len(messages) == _MOST_OUTPUTS or size > _MOST_BYTES:
                     return messages, emitted
                 given = output.headers
+                if given and self._prefix:
+                    given = {name: value for name, value in given.items() if name != headers.TTL}
                 messages.append(
                     BatchMessage(
                         self._prefix + output.subject,

@@ -2,13 +2,14 @@
 
 It reads what the live one reads and writes all that it writes under names of its own: results
 and positions of generation `new` of `METRICS` stand in the stream `METRICS-new`, each under
-`generation.new.` and its live subject. It appends nothing to the log that it reads.
+`generation.new.` and its live subject. A later stage reads what an earlier one has written
+there. It appends nothing to the log that it reads, and what it writes expires with it only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -66,8 +67,16 @@ class Generation(Struct, frozen=True):
     @property
     def first(self) -> tuple[StageEntry, ...]:
         """The stages that read a log from outside."""
-        own = {target.name for target in self.targets}
-        return tuple(entry for entry in self.entries if entry.stage.source.name not in own)
+        return tuple(entry for entry in self.entries if self.feeds(entry) is None)
+
+    @property
+    def later(self) -> tuple[StageEntry, ...]:
+        """The stages that read what an earlier one writes."""
+        return tuple(entry for entry in self.entries if self.feeds(entry) is not None)
+
+    def feeds(self, entry: StageEntry) -> Log | None:
+        """Return the target that a stage reads, straight or copied; None: a log from outside."""
+        return _feeds(entry.stage, self.targets)
 
 
 def generation_of(live: tuple[StageEntry, ...], name: str) -> Generation:
@@ -76,8 +85,8 @@ def generation_of(live: tuple[StageEntry, ...], name: str) -> Generation:
         return Generation(name, live, live)
     if not _NAME.fullmatch(name):
         raise GenerationError(f"{name!r} is no name: 1 to 32 letters, digits, `-` and `_`")
-    own = {entry.stage.target.name for entry in live}
-    copies = tuple(replace(entry, stage=_copy(entry.stage, name, own)) for entry in live)
+    targets = tuple(entry.stage.target for entry in live)
+    copies = tuple(replace(entry, stage=_copy(entry.stage, name, targets)) for entry in live)
     return Generation(name, live, copies)
 
 
@@ -86,11 +95,16 @@ def prefix_of(name: str) -> str:
     return "" if name == LIVE else f"generation.{name}."
 
 
-def _copy(stage: Stage, name: str, own: set[str]) -> Stage:
+def _feeds(stage: Stage, targets: Iterable[Log]) -> Log | None:
+    events = f"{stage.source.prefix}.>"
+    return next((target for target in targets if events in target.subjects), None)
+
+
+def _copy(stage: Stage, name: str, targets: Iterable[Log]) -> Stage:
     prefix = prefix_of(name)
     source, target = stage.source, stage.target
-    if source.name in own:
-        source = replace(source, name=f"{source.name}-{name}", prefix=prefix + source.prefix)
+    if feeding := _feeds(stage, targets):
+        source = replace(source, name=f"{feeding.name}-{name}", prefix=prefix + source.prefix)
     return replace(
         stage,
         group=f"{stage.group}-{name}",
@@ -108,6 +122,7 @@ def _copy(stage: Stage, name: str, own: set[str]) -> Stage:
         ),
         positions=prefix + stage.positions,
         snapshot_prefix=f"{stage.snapshot_prefix}.generation.{name}",
+        told=False,
         outputs=prefix + stage.outputs,
     )
 
@@ -213,6 +228,30 @@ async def names(client: Client, live: tuple[StageEntry, ...]) -> list[str]:
         found += streams
         if not streams or len(found) >= page["total"]:
             return sorted(name.removeprefix(f"{target}-") for name in found)
+
+
+async def notes(client: Client, generation: Generation) -> list[str]:
+    """Say what makes a generation's results others than those of the whole log."""
+    found: list[str] = []
+    for stage in (entry.stage for entry in generation.first):
+        records = [
+            (await position.read(client, stage.target.name, stage.position(number)))[1]
+            for number in range(stage.source.partitions)
+        ]
+        begin = max(record.begin for record in records)
+        if begin > 1:
+            found.append(
+                f"{generation.name} begins at {stage.source.name}:{begin}: results that need what "
+                "came before are others, or missing"
+            )
+        since = max(record.since for record in records)
+        if since:
+            promoted = {record.generation for record in records if record.since}
+            found.append(
+                f"{generation.name} goes on with the state of {', '.join(sorted(promoted))}: up to "
+                f"{stage.source.name}:{since} its results are those of the generation before"
+            )
+    return found
 
 
 async def remove(client: Client, generation: Generation) -> None:

@@ -44,20 +44,19 @@ class TakenOverError(Exception):
 class Replaying:
     """A program without a say: seeds stand in the records, and nothing is proposed."""
 
-    def __init__(self, fold: Callable[[str], Fold]) -> None:
+    def __init__(self, fold: Callable[[str, int], Fold]) -> None:
         self._fold = fold
 
     def seed(self) -> str:
         """Return nothing: whoever began the generation has settled it."""
         return ""
 
-    def fold(self, seed: str) -> Fold:
-        """Return a new fold."""
-        return self._fold(seed)
+    def fold(self, seed: str, partition: int) -> Fold:
+        """Return a new fold for a partition."""
+        return self._fold(seed, partition)
 
-    def proposal(self, _: Fold) -> None:
+    def proposal(self, _: Fold, *, caught_up: bool) -> None:
         """Propose nothing."""
-        return
 
 
 class Claim:

@@ -29,7 +29,8 @@ class Stage(Struct, frozen=True):
     record_headers: Mapping[str, str] = {}
     """Headers of the position records, where the target drops what is old."""
     outputs: str = ""
-    """What the subjects of outputs begin with, before what the fold says."""
+    """What the subjects of outputs begin with, before what the fold says; in a generation, whose
+    outputs do not expire one by one."""
 
     def position(self, partition: int) -> str:
         """Return the subject of a partition's position record."""

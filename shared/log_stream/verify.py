@@ -8,21 +8,20 @@ emitted message tells by its `Headrace-Source` header which event it is of.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
-from hashlib import blake2b
+from collections.abc import Callable
 
 from msgspec import Struct
 from nats.aio.client import Client
 
+from shared import jetstream
 from shared.contracts import headers
-from shared.log_stream import guard, history, position
+from shared.log_stream import history, position
+from shared.log_stream.emitted import digest
 from shared.log_stream.fold import Event, Fold
-from shared.log_stream.guard import LogChangedError
 from shared.log_stream.history import Stored
 from shared.log_stream.position import Position
 from shared.log_stream.stage import Stage, StageEntry
 
-_SERVERS_OWN = "nats-"
 _NOWHERE = -1
 
 
@@ -61,7 +60,7 @@ class _Expected:
         if event.sequence == self.record.sequence:
             outputs = outputs[: self.record.outputs]
         for output in outputs:
-            self.digests.append(_digest(output.subject, output.data, output.headers))
+            self.digests.append(digest(output.subject, output.data, output.headers))
             self.sequences.append(event.sequence)
         self.verdict.outputs += len(outputs)
 
@@ -80,7 +79,7 @@ class _Expected:
                 f"{where} is of event {sequence}, where the fold gives one of event "
                 f"{self.sequences[number]}"
             )
-        elif self.digests[number] != _digest(stored.subject, stored.data, stored.headers):
+        elif self.digests[number] != digest(stored.subject, stored.data, stored.headers):
             self._differ(f"{where}, of event {sequence}, is not what the fold gives")
 
     def finish(self, target: str) -> None:
@@ -103,17 +102,13 @@ async def verify(client: Client, entry: StageEntry, show: Callable[[int], None])
     """
     stage, source, target = entry.stage, entry.stage.source, entry.stage.target.name
     expected = [await _expected(client, entry, number) for number in range(source.partitions)]
-    for number, one in enumerate(expected):
-        if not one.record.sequence:
-            continue
-        try:
-            await guard.check_whole(client, stage, number, one.record.first)
-        except LogChangedError as error:
-            raise UnverifiableError(
-                f"{source.name} no longer reaches back to where partition {number} of "
-                f"{stage.group} began: what came before has aged out or was purged, so its "
-                "results cannot be folded again"
-            ) from error
+    info = await jetstream.call(client, f"STREAM.INFO.{source.name}")
+    first = info["state"]["first_seq"]
+    if first > 1 and any(one.record.sequence for one in expected):
+        raise UnverifiableError(
+            f"{source.name} begins at {first}: what came before has aged out or was purged, so "
+            "its results cannot be folded again"
+        )
     partitions = await _fold_all(client, stage, expected, show)
     prefix = f"{source.name}:"
     async for page in history.pages(client, target):
@@ -142,17 +137,16 @@ async def _fold_all(
 ) -> array[int]:
     """Fold what was committed; return the partition of each event by its sequence."""
     partitions = array("h", [_NOWHERE])
-    folded = 0
+    prefix, folded = f"{stage.source.prefix}.", 0
     last = max(one.record.sequence for one in expected)
     async for page in history.pages(client, stage.source.name):
         for stored in page:
-            placed = stage.placed(stored.subject)
-            if placed is None:
+            if not stored.subject.startswith(prefix):  # not of this stage
                 continue
-            number, subject = placed
+            number, _, subject = stored.subject.removeprefix(prefix).partition(".")
             partitions.extend([_NOWHERE] * (stored.sequence - len(partitions)))
-            partitions.append(number)
-            one = expected[number]
+            partitions.append(int(number))
+            one = expected[int(number)]
             if one.counts(stored.sequence):
                 one.apply(
                     Event(stored.sequence, stored.arrival_ns, subject, stored.data, stored.headers)
@@ -162,14 +156,3 @@ async def _fold_all(
         if page[-1].sequence >= last:
             break
     return partitions
-
-
-def _digest(subject: str, data: bytes, given: Mapping[str, str] | None) -> bytes:
-    ours = sorted(
-        (name, value)
-        for name, value in (given or {}).items()
-        if name != headers.SOURCE and not name.lower().startswith(_SERVERS_OWN)
-    )
-    digest = blake2b(data, digest_size=16)
-    digest.update(repr((subject, ours)).encode())
-    return digest.digest()
