@@ -75,7 +75,8 @@ class Member:
     def why_not_ready(self) -> list[str]:
         """Return what keeps us from being ready, in words."""
         overdue = [] if self._lease_valid() else ["the lease is not renewed"]
-        return [*overdue, *(self.broken[number] for number in sorted(self.broken))]
+        held = [f"partition {number} is {self.held[number]}" for number in sorted(self.held)]
+        return [*overdue, *held, *(self.broken[number] for number in sorted(self.broken))]
 
     async def run(self, stop: asyncio.Event, deadline: Deadline) -> None:
         """Take part until `stop`; then commit, snapshot and release what is ours."""

@@ -66,8 +66,11 @@ async def killed(url: str, client: Client, stream: str, *arguments: str) -> None
         stderr=asyncio.subprocess.DEVNULL,
         preexec_fn=die_with_parent,
     )
-    while process.returncode is None and await last(client, stream) <= before + 60:
-        await asyncio.sleep(0.005)
+
+    async def grown() -> bool:
+        return process.returncode is not None or await last(client, stream) > before + 60
+
+    await eventually(grown, 60)
     if process.returncode is None:
         process.send_signal(signal.SIGKILL)
     await process.wait()
