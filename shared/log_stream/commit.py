@@ -103,6 +103,7 @@ class Committer:
                     sequence=last.sequence,
                     arrival_ns=last.arrival_ns,
                     outputs=last.done,
+                    partial=last.done < len(last.outputs),
                 )
                 self.waiting_outputs -= len(messages)
                 self._under_way = 0
@@ -123,7 +124,12 @@ class Committer:
         await self.below(0)
         changes: dict[str, object] = {}
         if folded[0] > self.record.sequence:
-            changes |= {"sequence": folded[0], "arrival_ns": folded[1], "outputs": 0}
+            changes |= {
+                "sequence": folded[0],
+                "arrival_ns": folded[1],
+                "outputs": 0,
+                "partial": False,
+            }
         if clear > max(folded, self.record.clear):
             changes["clear"] = clear
         if changes:
@@ -140,6 +146,7 @@ class Committer:
                 sequence=manifest.sequence,
                 arrival_ns=manifest.arrival_ns,
                 outputs=0,
+                partial=False,
                 snapshot=manifest,
             )
         else:

@@ -9,11 +9,12 @@ there. It appends nothing to the log that it reads, and what it writes expires w
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 from nats.aio.client import Client
 
@@ -48,6 +49,8 @@ class Begun(Struct, frozen=True):
     """What it was begun with instead of the seeds of the live one."""
     seed: str | None = None
     """The seed made of these rules."""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Names this very generation, since names may be used again."""
 
 
 class Generation(Struct, frozen=True):

@@ -46,6 +46,8 @@ class Position(Struct, frozen=True):
     sequence: int = 0
     arrival_ns: int = 0
     outputs: int = 0
+    partial: bool = False
+    """Whether more outputs of that event are still to come out."""
     epoch: int = 0
     commit: str = ""
     owner: str = ""
@@ -62,7 +64,9 @@ class Position(Struct, frozen=True):
     since: int = 0
     """Up to this event the outputs are those of the generation before: it was promoted here."""
     generation: str = ""
-    """Which generation that was."""
+    """Which generation that was, by its name."""
+    promotion: str = ""
+    """And by an id of its own, since names may be used again."""
     base: Manifest | None = None
     """The state at `since`, where it cannot be folded anew; kept as long as it is named."""
     held: str = ""
