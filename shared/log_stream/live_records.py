@@ -20,6 +20,7 @@ from shared.log_stream.position import Position
 from shared.log_stream.replay import TakenOverError
 from shared.log_stream.stage import Stage
 from shared.log_stream.states import State, remove_older
+from shared.topology import LEASES
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -34,6 +35,14 @@ async def records_of(client: Client, stage: Stage) -> dict[int, tuple[int, Posit
     numbers = range(stage.source.partitions)
     found = await asyncio.gather(*(read_record(client, stage, number) for number in numbers))
     return dict(zip(numbers, found, strict=True))
+
+
+async def has_members(client: Client, group: str) -> bool:
+    """Tell whether somebody works for a group, as the leases say."""
+    info = await jetstream.call(
+        client, f"STREAM.INFO.{LEASES.name}", {"subjects_filter": f"leases.{group}.*"}
+    )
+    return bool(info["state"].get("subjects"))
 
 
 async def abort(client: Client, generation: Generation) -> int:

@@ -30,7 +30,7 @@ from shared.jetstream import StoredMessage
 from shared.log_stream import position
 from shared.log_stream.generation import LIVE, Begun, Generation, GenerationError, generation_of
 from shared.log_stream.guard import LogChangedError
-from shared.log_stream.live_records import abort, read_record, records_of, switch
+from shared.log_stream.live_records import abort, has_members, read_record, records_of, switch
 from shared.log_stream.replay import Claim, Run, first_of, replay, tails
 from shared.log_stream.stage import Stage, StageEntry
 from shared.log_stream.states import State, handed_over
@@ -122,7 +122,8 @@ class Promotion:
                 for number, (_, record) in records.items()
             )
 
-        await _wait(there, _MEMBERS_SECONDS)
+        if await has_members(self._client, stage.group):
+            await _wait(there, _MEMBERS_SECONDS)
 
     async def _cut(self, live: StageEntry, new: StageEntry) -> Cuts:
         """Hold a stage and bring both to the same place; return it, a partition."""
@@ -134,16 +135,16 @@ class Promotion:
             await self._let_members_come_to(live.stage, ends)
         self._say(f"holding {live.stage.group}")
         numbers = range(live.stage.source.partitions)
-        held = {
-            number: await position.hold(
-                self._client,
-                live.stage.target.name,
-                live.stage.position(number),
-                self._generation.name,
+        where = live.stage.target.name
+        held = await asyncio.gather(  # at once: those that are held wait for the others
+            *(
+                position.hold(
+                    self._client, where, live.stage.position(number), self._generation.name
+                )
+                for number in numbers
             )
-            for number in numbers
-        }
-        records = {number: record for number, (_, record) in held.items()}
+        )
+        records = {number: record for number, (_, record) in zip(numbers, held, strict=True)}
         new_ends = await tails(self._client, new.stage)
         cuts: Cuts = {}
         for number, record in records.items():
