@@ -6,6 +6,7 @@ be equal is what a subject holds. The order of a partition is what `verify` look
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,11 +14,14 @@ from msgspec import Struct
 from nats.aio.client import Client
 
 from shared import jetstream
+from shared.contracts import headers
 from shared.log_stream import history, position
-from shared.log_stream.emitted import Outputs, Within, digest
+from shared.log_stream.emitted import Outputs, Within, digest, window_of
 from shared.log_stream.generation import Generation
+from shared.log_stream.stage import Stage
 
 _MOST_SHOWN_BYTES = 300
+_LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 class Difference(Struct, frozen=True):
@@ -46,7 +50,15 @@ class _Emission(Struct, frozen=True, gc=False):
     sequence: int
 
 
-_Emissions = dict[str, list[_Emission]]
+class _Side(Struct):
+    """What one generation has emitted, by live subject, and how far it has come."""
+
+    generation: Generation
+    positions: Mapping[tuple[str, int], int]
+    """By log from outside and partition."""
+    emissions: dict[str, list[_Emission]]
+    newest: dt.datetime
+    """The latest end of a window that it has a result of."""
 
 
 async def compare(
@@ -66,42 +78,59 @@ async def compare(
         read += count
         show(read)
 
-    positions = [await _positions(client, one) for one in pair]
-    ours, theirs = [await _emitted(client, one, more, within) for one in pair]
-    behind = [
-        any(here.get(key, 0) < there.get(key, 0) for key in there)
-        for here, there in (positions, positions[::-1])
-    ]
+    sides = [await _side(client, one, more, within) for one in pair]
+    subjects = sorted(sides[0].emissions.keys() | sides[1].emissions.keys())
     differences: list[Difference] = []
     reordered, ahead = 0, [0, 0]
-    for subject in sorted(ours.keys() | theirs.keys()):
-        sides = (ours.get(subject, []), theirs.get(subject, []))
-        digests = [[one.digest for one in side] for side in sides]
+    for subject in subjects:
+        emitted = [side.emissions.get(subject, []) for side in sides]
+        digests = [[one.digest for one in some] for some in emitted]
         if digests[0] == digests[1]:
             continue
-        counts = (len(sides[0]), len(sides[1]))
-        longer = int(counts[1] > counts[0])
-        common = min(counts)
-        if Counter(digests[0]) == Counter(digests[1]):
+        counts = (len(digests[0]), len(digests[1]))
+        longer, common = int(counts[1] > counts[0]), min(counts)
+        if Counter(digests[longer][:common]) != Counter(digests[1 - longer]):
+            first = await _first(client, pair, emitted)
+            differences.append(Difference(subject, counts, first))
+        elif counts[0] == counts[1]:
             reordered += 1
-        elif behind[1 - longer] and Counter(digests[longer][:common]) == Counter(
-            digests[1 - longer]
-        ):
+        elif await _has_not_come_to(client, sides[1 - longer], emitted[longer][common]):
             ahead[longer] += counts[longer] - common
         else:
-            first = await _first(client, pair, sides)
+            first = await _first(client, pair, emitted)
             differences.append(Difference(subject, counts, first))
+    messages = [sum(map(len, side.emissions.values())) for side in sides]
     return Comparison(
-        subjects=len(ours.keys() | theirs.keys()),
-        messages=(sum(map(len, ours.values())), sum(map(len, theirs.values()))),
+        subjects=len(subjects),
+        messages=(messages[0], messages[1]),
         differences=tuple(differences),
         reordered=reordered,
         ahead=(ahead[0], ahead[1]),
     )
 
 
+async def _side(
+    client: Client, generation: Generation, more: Callable[[int], None], within: Within | None
+) -> _Side:
+    side = _Side(generation, await _positions(client, generation), {}, _LONG_AGO)
+    outputs = Outputs(generation)
+    for target in generation.targets:
+        async for page in history.pages(client, target.name):
+            for stored in page:
+                subject = outputs.subject(stored)
+                if subject is None or (within and not within.holds(stored.data)):
+                    continue
+                window = window_of(stored.data)
+                if window is not None:
+                    side.newest = max(side.newest, window.end)
+                hashed = digest(subject, stored.data, stored.headers)
+                one = _Emission(hashed, target.name, stored.sequence)
+                side.emissions.setdefault(subject, []).append(one)
+            more(len(page))
+    return side
+
+
 async def _positions(client: Client, generation: Generation) -> Mapping[tuple[str, int], int]:
-    """Return how far each partition has come that reads a log from outside."""
     return {
         (stage.source.name, number): (
             await position.read(client, stage.target.name, stage.position(number))
@@ -111,36 +140,44 @@ async def _positions(client: Client, generation: Generation) -> Mapping[tuple[st
     }
 
 
-async def _emitted(
-    client: Client, generation: Generation, more: Callable[[int], None], within: Within | None
-) -> _Emissions:
-    """Return what a generation has emitted, in order, by its live subject."""
-    outputs = Outputs(generation)
-    found: _Emissions = {}
-    for target in generation.targets:
-        async for page in history.pages(client, target.name):
-            for stored in page:
-                subject = outputs.subject(stored)
-                if subject is None or (within and not within.holds(stored.data)):
-                    continue
-                one = _Emission(
-                    digest(subject, stored.data, stored.headers), target.name, stored.sequence
-                )
-                found.setdefault(subject, []).append(one)
-            more(len(page))
-    return found
+async def _has_not_come_to(client: Client, side: _Side, one: _Emission) -> bool:
+    """Tell whether a generation has not yet folded what made the other emit this.
+
+    That is so where the window is later than all that it has a result of, or where the event
+    from outside, to which the sources lead back, lies behind its position.
+    """
+    stored = await jetstream.message_at(client, one.stream, one.sequence)
+    window = None if stored is None else window_of(stored.data)
+    if window is not None and window.end > side.newest:
+        return True
+    prefixes = {stage.source.name: stage.source.prefix for stage in _outer(side.generation)}
+    while stored is not None:
+        stream, _, sequence = stored.headers.get(headers.SOURCE, "").rpartition(":")
+        if not sequence.isdecimal():
+            return False
+        stored = await jetstream.message_at(client, stream, int(sequence))
+        if stream in prefixes:
+            if stored is None:
+                return False
+            number, _, _ = stored.subject.removeprefix(f"{prefixes[stream]}.").partition(".")
+            return int(sequence) > side.positions.get((stream, int(number)), 0)
+    return False
+
+
+def _outer(generation: Generation) -> list[Stage]:
+    return [entry.stage for entry in generation.first]
 
 
 async def _first(
     client: Client,
     pair: tuple[Generation, Generation],
-    sides: tuple[Sequence[_Emission], Sequence[_Emission]],
+    emitted: Sequence[Sequence[_Emission]],
 ) -> str:
     """Say which message of either side is the first that the other lacks."""
     words: list[str] = []
-    for number, side in enumerate(sides):
-        others = Counter(one.digest for one in sides[1 - number])
-        for one in side:
+    for number, some in enumerate(emitted):
+        others = Counter(one.digest for one in emitted[1 - number])
+        for one in some:
             if others[one.digest]:
                 others[one.digest] -= 1
                 continue

@@ -24,19 +24,27 @@ class Within(Struct, frozen=True):
 
     def holds(self, data: bytes) -> bool:
         """Tell whether a body is a result of such a window; a body without one is not."""
-        try:
-            window = _window.decode(data)
-        except msgspec.DecodeError:
-            return False
-        return self.start <= window.start and window.end <= self.end
+        window = window_of(data)
+        return window is not None and self.start <= window.start and window.end <= self.end
 
 
-class _Window(Struct, frozen=True):
+class Window(Struct, frozen=True, gc=False):
+    """The window of a result, in event time."""
+
     start: dt.datetime
     end: dt.datetime
 
 
-_window = msgspec.json.Decoder(_Window)
+_window = msgspec.json.Decoder(Window)
+
+
+def window_of(data: bytes) -> Window | None:
+    """Return the window that a body names as `start` and `end`; None if it names none."""
+    try:
+        window = _window.decode(data)
+    except msgspec.DecodeError:
+        return None
+    return window if window.start.tzinfo and window.end.tzinfo else None
 
 
 class Outputs:
