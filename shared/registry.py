@@ -39,6 +39,11 @@ DemoTraffic = Callable[[random.Random, int], DemoMessage]
 """Makes the n-th message of made-up traffic from a source of randomness."""
 
 
+FixedSeed = Callable[[str, int | None], str]
+"""Makes the seed of a fold that begins with these rules and heeds no other that the log names
+up to that sequence, or ever (None). Raises `ValueError` for rules that cannot be used."""
+
+
 class ServiceEntry(Struct, frozen=True):
     """A service as the CLI sees it; `name` is the module under `services`."""
 
@@ -52,6 +57,8 @@ class ServiceEntry(Struct, frozen=True):
 
     Reads the settings that they depend on; raises `SettingsError`.
     """
+    fixed_seed: FixedSeed | None = None
+    """Where rules decide what a fold does, and `headrace replay --rules` can replace them."""
     demo: DemoTraffic | None = None
     try_it: tuple[str, ...] = ()
     """Commands for a newcomer, printed by `headrace up` when the service is ready."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.metrics_aggregator.demo import make_sample
+from services.metrics_aggregator.fixed_seed import fixed_seed
 from services.metrics_aggregator.settings import PartitionSettings
 from services.metrics_aggregator.topology import (
     SERVICE,
@@ -16,6 +17,9 @@ from shared.log_stream.fold import Fold
 from shared.log_stream.stage import StageEntry
 from shared.registry import MessageType, ServiceEntry
 from shared.settings import load
+
+_LAST = (1 << 63) - 1
+"""The longest sequence that a seed may have to name."""
 
 
 def _stages() -> tuple[StageEntry, ...]:
@@ -38,6 +42,14 @@ def _stages() -> tuple[StageEntry, ...]:
     )
 
 
+def _fixed_seed(rules: str, until: int | None) -> str:
+    """Return a seed whose rules stand, whatever the log says; raise `RuleError` for bad ones."""
+    from services.metrics_aggregator.fold import checked_rules  # noqa: PLC0415 - as said
+
+    checked_rules(fixed_seed(rules, _LAST))
+    return fixed_seed(rules, until)
+
+
 ENTRY = ServiceEntry(
     name=SERVICE,
     description="Samples become aggregates by rules, by windows of event time",
@@ -54,6 +66,7 @@ ENTRY = ServiceEntry(
         ),
     ),
     stages=_stages,
+    fixed_seed=_fixed_seed,
     demo=make_sample,
     try_it=(
         """nats pub -J telemetry.latency '{"value": 12.5, "labels": {"host": "a"}}'""",

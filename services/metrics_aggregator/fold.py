@@ -19,6 +19,7 @@ from services.metrics_aggregator.domain.rule_file import parse_rules
 from services.metrics_aggregator.domain.rules import Rule
 from services.metrics_aggregator.domain.samples import read_samples
 from services.metrics_aggregator.domain.series_cache import SeriesCache
+from services.metrics_aggregator.fixed_seed import fixed_until
 from services.metrics_aggregator.lane import Lane
 from services.metrics_aggregator.outbox import Outbox
 from services.metrics_aggregator.topology import FEED, SAMPLE_PREFIX
@@ -31,9 +32,6 @@ ALLOWED_SKEW_MS: Final = 600_000
 
 MOST_RULES_BYTES: Final = 64_000
 """Each position record carries the rules that its partition began with; parsing holds the loop."""
-
-FIXED: Final = "# fixed: these rules stand, whatever the log says"
-"""First line of a seed whose rules no control message changes: those of a replay."""
 
 RULES: Final = "control.rules"
 FOLLOW: Final = "control.follow"
@@ -57,7 +55,7 @@ class MetricsFold:
         self.lanes: dict[str, Lane] = {}
         """By source: nothing for `TELEMETRY` itself."""
         self._merges = merges
-        self._fixed = seed.startswith(FIXED)
+        self._fixed_until = fixed_until(seed)
         self._series = SeriesCache()
         self._rules: tuple[Rule, ...] = ()
         self._announced = False
@@ -188,7 +186,7 @@ class MetricsFold:
                 self.lanes[source].follow(watermark_ms, out)
 
     def _change_rules(self, event: Event, out: Outbox) -> None:
-        if self._fixed:
+        if event.sequence <= self._fixed_until:
             return
         text = event.data.decode("utf-8", "replace")
         try:

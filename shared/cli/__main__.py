@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import dead, demo, lag, provision, schema, terminal, up, verify
+from shared.cli import (
+    dead,
+    demo,
+    diff,
+    lag,
+    promote,
+    provision,
+    replay,
+    schema,
+    terminal,
+    up,
+    verify,
+)
 
 app = typer.Typer(
     name="headrace",
@@ -19,6 +31,9 @@ app.command()(demo.demo)
 app.command()(provision.provision)
 app.command()(schema.schema)
 app.command()(lag.lag)
+app.command()(replay.replay)
+app.command()(diff.diff)
+app.command()(promote.promote)
 app.command()(verify.verify)
 app.add_typer(dead.app, name="dead")
 

@@ -10,6 +10,7 @@ from shared import registry
 from shared.cli import terminal
 from shared.cli.schema import unknown_name
 from shared.log_stream.stage import StageEntry
+from shared.registry import ServiceEntry
 
 Service = Annotated[str, typer.Argument(help="A log service, such as metrics_aggregator.")]
 
@@ -18,6 +19,11 @@ def log_services() -> dict[str, tuple[StageEntry, ...]]:
     """Return the stages of every log service, by its name. Raises `SettingsError`."""
     found = {entry.name: entry.stages() for entry in registry.services()}
     return {name: stages for name, stages in found.items() if stages}
+
+
+def of_service(name: str) -> ServiceEntry:
+    """Return all that is known of a log service of that name."""
+    return next(entry for entry in registry.services() if entry.name == name)
 
 
 def log_service(name: str) -> tuple[StageEntry, ...]:

@@ -17,9 +17,13 @@ from nats.aio.client import Client
 from rich.console import Console
 
 from shared import logs, settings
-from shared.broker import BrokerUnreachableError, connected, without_password
+from shared.broker import Broker, BrokerUnreachableError, connected, without_password
 from shared.dead_letters import DeadLettersMissingError
 from shared.jetstream import JetStreamError
+from shared.log_stream.generation import GenerationError
+from shared.log_stream.guard import LogChangedError
+from shared.log_stream.position import HeldError
+from shared.log_stream.replay import TakenOverError
 from shared.provision import ProvisionRefusedError
 from shared.settings import BrokerSettings, LogSettings, SettingsError
 
@@ -29,6 +33,17 @@ INTERRUPTED = 130
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_WITH_WORDS = (
+    BrokerUnreachableError,
+    DeadLettersMissingError,
+    GenerationError,
+    HeldError,
+    LogChangedError,
+    ProvisionRefusedError,
+    TakenOverError,
+)
+"""What says by itself what went wrong, and what to do."""
 
 Result = TypeVar("Result")
 
@@ -46,7 +61,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(work)
     except SettingsError as error:
         raise failed(str(error), code=WRONG_USE) from error
-    except (BrokerUnreachableError, DeadLettersMissingError, ProvisionRefusedError) as error:
+    except _WITH_WORDS as error:
         raise failed(str(error)) from error
     except JetStreamError as error:
         raise failed(f"the server refuses: {error}") from error
@@ -67,12 +82,19 @@ def failed(words: str, *, code: int = FAILED) -> typer.Exit:
 
 
 @contextlib.asynccontextmanager
-async def broker_client() -> AsyncIterator[Client]:
+async def broker() -> AsyncIterator[Broker]:
     """Connect as the environment says. Raises `SettingsError`, `BrokerUnreachableError`."""
     loaded = settings.load(CliSettings)
     configure_logs(loaded.logs)
-    async with connected(loaded.broker, "headrace") as broker:
-        yield broker.client
+    async with connected(loaded.broker, "headrace") as opened:
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def broker_client() -> AsyncIterator[Client]:
+    """Connect likewise, for commands that need no more than the connection."""
+    async with broker() as opened:
+        yield opened.client
 
 
 def configure_logs(log_settings: LogSettings) -> None:

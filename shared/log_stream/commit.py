@@ -66,6 +66,7 @@ class Committer:
         self._client = client
         self._stream = stage.target.name
         self._source = stage.source.name
+        self._prefix = stage.outputs
         self._subject = stage.position(partition)
         self._about = stage.record_headers
         self._fence, self.record = claimed
@@ -102,6 +103,7 @@ class Committer:
                     sequence=last.sequence,
                     arrival_ns=last.arrival_ns,
                     outputs=last.done,
+                    partial=last.done < len(last.outputs),
                 )
                 self.waiting_outputs -= len(messages)
                 self._under_way = 0
@@ -122,7 +124,12 @@ class Committer:
         await self.below(0)
         changes: dict[str, object] = {}
         if folded[0] > self.record.sequence:
-            changes |= {"sequence": folded[0], "arrival_ns": folded[1], "outputs": 0}
+            changes |= {
+                "sequence": folded[0],
+                "arrival_ns": folded[1],
+                "outputs": 0,
+                "partial": False,
+            }
         if clear > max(folded, self.record.clear):
             changes["clear"] = clear
         if changes:
@@ -139,6 +146,7 @@ class Committer:
                 sequence=manifest.sequence,
                 arrival_ns=manifest.arrival_ns,
                 outputs=0,
+                partial=False,
                 snapshot=manifest,
             )
         else:
@@ -154,9 +162,13 @@ class Committer:
                 if len(messages) == _MOST_OUTPUTS or size > _MOST_BYTES:
                     return messages, emitted
                 given = output.headers
+                if given and self._prefix:
+                    given = {name: value for name, value in given.items() if name != headers.TTL}
                 messages.append(
                     BatchMessage(
-                        output.subject, output.data, {**given, **about} if given else about
+                        self._prefix + output.subject,
+                        output.data,
+                        {**given, **about} if given else about,
                     )
                 )
                 size += len(output.data)

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from nats.aio.client import Client
 
 from shared import jetstream
+from shared.log_stream.position import Position
 from shared.log_stream.stage import Stage
 
 Place: TypeAlias = tuple[int, int]
@@ -61,24 +62,29 @@ async def check(client: Client, stage: Stage, partition: int, place: Place) -> N
     )
 
 
-async def check_whole(client: Client, stage: Stage, partition: int, first: Place) -> None:
+async def check_whole(client: Client, stage: Stage, partition: int, record: Position) -> None:
     """See that the log reaches back to where the fold began. Raises `LogChangedError`.
 
-    `first` is the event that the partition began with, where that is known: a log that also
-    holds records which replace one another need not begin at 1.
+    The event that the partition began with counts, where that is known: a log that also holds
+    records which replace one another need not begin at 1.
     """
-    if first[0]:
-        stored = await jetstream.message_at(client, stage.source.name, first[0])
-        if stored is not None and nanoseconds(stored.time) == first[1]:
+    mend = f"To begin with what there is, results again: {_mend(stage, partition)}"
+    if record.base is not None:
+        raise LogChangedError(
+            f"partition {partition} of {stage.group} began with the state of generation "
+            f"{record.generation}, no snapshot of it is usable: it cannot be folded anew. {mend}"
+        )
+    sequence, arrival_ns = record.first
+    if sequence:
+        stored = await jetstream.message_at(client, stage.source.name, sequence)
+        if stored is not None and nanoseconds(stored.time) == arrival_ns:
             return
     info = await jetstream.call(client, f"STREAM.INFO.{stage.source.name}")
     begins = info["state"]["first_seq"]
-    if begins > 1 or first[0]:
+    if begins > max(1, record.begin) or sequence:
         raise LogChangedError(
             f"partition {partition} of {stage.group} has no usable snapshot, and "
-            f"{stage.source.name} begins at {begins}: its state cannot be folded anew. "
-            "To begin with what there is, results again: "
-            f"{_mend(stage, partition)}"
+            f"{stage.source.name} begins at {begins}: its state cannot be folded anew. {mend}"
         )
 
 

@@ -24,8 +24,8 @@ from shared.log_stream.fold import Program
 from shared.log_stream.guard import LogChangedError
 from shared.log_stream.partition import Partition, StoppedError
 from shared.log_stream.partitions import owner_of
-from shared.log_stream.policy import LogPolicy
-from shared.log_stream.position import FencedError
+from shared.log_stream.policy import LogPolicy, Ownership
+from shared.log_stream.position import FencedError, HeldError
 from shared.log_stream.stage import Stage
 from shared.logs import logger
 from shared.topology import LEASES
@@ -63,17 +63,20 @@ class Member:
         self.partitions: dict[int, Partition] = {}
         self.broken: dict[int, str] = {}
         """Partitions that are stopped because of their log, with the reason."""
+        self.held: dict[int, str] = {}
+        """Partitions that a promotion holds, with its words."""
         self.fenced = 0
 
     @property
     def ready(self) -> bool:
-        """Whether the lease holds and no partition is broken."""
-        return self._lease_valid() and not self.broken
+        """Whether the lease holds and no partition is broken or held."""
+        return self._lease_valid() and not self.broken and not self.held
 
     def why_not_ready(self) -> list[str]:
         """Return what keeps us from being ready, in words."""
         overdue = [] if self._lease_valid() else ["the lease is not renewed"]
-        return [*overdue, *(self.broken[number] for number in sorted(self.broken))]
+        held = [f"partition {number} is {self.held[number]}" for number in sorted(self.held)]
+        return [*overdue, *held, *(self.broken[number] for number in sorted(self.broken))]
 
     async def run(self, stop: asyncio.Event, deadline: Deadline) -> None:
         """Take part until `stop`; then commit, snapshot and release what is ours."""
@@ -136,8 +139,7 @@ class Member:
             number,
             self._program,
             self._policy,
-            owner=self._name,
-            lease_valid=self._lease_valid,
+            Ownership(self._name, self._lease_valid),
         )
         self.partitions[number] = partition
         self._tasks[number] = group.create_task(self._own(partition))
@@ -146,7 +148,10 @@ class Member:
         """Run one partition; whatever ends it leaves the others running."""
         number, pause = partition.number, _PAUSE_SECONDS
         try:
-            await partition.run()
+            await partition.run(claimed=lambda: self.held.pop(number, None))
+        except* HeldError as held:
+            self.held[number] = _words(held)
+            _log.warning("partition held", partition=number, why=_words(held))
         except* FencedError as fenced:
             self.fenced += 1
             _log.warning("partition fenced", partition=number, why=_words(fenced))

@@ -20,7 +20,7 @@ from shared.log_stream.commit import Committer
 from shared.log_stream.controls import Controls
 from shared.log_stream.fold import CONTROL, Event, Fold, Output, Program
 from shared.log_stream.guard import Place
-from shared.log_stream.policy import LogPolicy, PartitionStats
+from shared.log_stream.policy import LogPolicy, Ownership, PartitionStats
 from shared.log_stream.position import FencedError, Manifest, Position
 from shared.log_stream.reader import DisturbedError, Reader
 from shared.log_stream.snapshots import Snapshots, SnapshotUnusableError
@@ -40,6 +40,10 @@ class StoppedError(Exception):
     """The member gives the partition up; says why."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class Partition:
     """One partition of a stage, owned by this member while `run` runs."""
 
@@ -50,17 +54,14 @@ class Partition:
         number: int,
         program: Program,
         policy: LogPolicy,
-        *,
-        owner: str,
-        lease_valid: Callable[[], bool],
+        ownership: Ownership,
     ) -> None:
         self._broker = broker
         self._stage = stage
         self.number = number
         self._program = program
         self._policy = policy
-        self._owner = owner
-        self._lease_valid = lease_valid
+        self._ownership = ownership
         self._snapshots = Snapshots(broker.client, stage, number)
         self._reader = Reader(broker, stage, number, batch_parser=policy.batch_parser)
         self._release = asyncio.Event()
@@ -68,6 +69,7 @@ class Partition:
         """The event folded last."""
         self._since_snapshot = 0
         self._upkeep = Upkeep(broker.client, stage, number, policy.upkeep_seconds)
+        self._move_at = 0.0
         self.reading = False
         """Whether the log was found to be the one that was folded, and is being read."""
         self.fold: Fold = program.fold("", number)
@@ -75,6 +77,12 @@ class Partition:
         self._controls = Controls(
             broker.client, stage, number, program, policy.idle_seconds, self.stats
         )
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has folded all that it was to fold."""
+        until = self._ownership.until()
+        return until is not None and self._folded[0] >= until
 
     @property
     def lag(self) -> int:
@@ -85,21 +93,22 @@ class Partition:
         """Give the partition up softly: what was folded is committed first."""
         self._release.set()
 
-    async def run(self) -> None:
-        """Own the partition until something ends that."""
+    async def run(self, claimed: Callable[[], object] = _nothing) -> None:
+        """Own the partition until something ends that; `claimed` is called when that begins."""
         began = time.monotonic()
         try:
-            claimed = await position.claim(
+            fence, record = await position.claim(
                 self._client,
                 self._stage.target.name,
                 self._subject,
-                self._owner,
+                self._ownership.owner,
                 seed=self._program.seed(),
                 about=self._stage.record_headers,
+                promotion=self._ownership.promotion,
             )
-            record = claimed[1]
+            claimed()
             await self._restore(record)
-            await self._reader.open(self._folded[0])
+            await self._open(record)
             self.reading = True
             self.stats.restore_seconds = time.monotonic() - began
             _log.info(
@@ -111,7 +120,7 @@ class Partition:
                 seconds=round(self.stats.restore_seconds, 3),
             )
             committer = Committer(
-                self._client, self._stage, self.number, claimed, self._check_lease
+                self._client, self._stage, self.number, (fence, record), self._check_lease
             )
             async with asyncio.TaskGroup() as group:
                 committing = group.create_task(committer.run())
@@ -130,8 +139,9 @@ class Partition:
 
     async def _restore(self, record: Position) -> None:
         self.fold = self._program.fold(record.seed, self.number)
-        manifest = record.snapshot
-        if manifest is not None:
+        for manifest in (record.snapshot, record.base):
+            if manifest is None or self._folded[0]:
+                continue
             fold = self._program.fold(record.seed, self.number)
             try:
                 await self._snapshots.restore(manifest, fold)
@@ -152,11 +162,14 @@ class Partition:
                 self._folded = (record.sequence - 1, record.arrival_ns)
             return
         if record.sequence and not self._folded[0]:
-            await guard.check_whole(self._client, self._stage, self.number, record.first)
+            await guard.check_whole(self._client, self._stage, self.number, record)
+
+    async def _open(self, record: Position) -> None:
+        await self._reader.open(max(self._folded[0], record.begin - 1))
 
     async def _drive(self, committer: Committer, record: Position) -> None:
         self._controls.not_idle()
-        while not self._release.is_set():
+        while not self._release.is_set() and not self.finished:
             try:
                 events = await self._batch()
             except DisturbedError as disturbance:
@@ -164,6 +177,8 @@ class Partition:
                 continue
             self._check_lease()
             began = time.monotonic()
+            if until := self._ownership.until():
+                events = [event for event in events if event.sequence <= until]
             if events:
                 self._fold_batch(events, committer, record)
                 if any(not event.subject.startswith(CONTROL) for event in events):
@@ -173,15 +188,18 @@ class Partition:
             if time.monotonic() - began > _HELD_UP_SECONDS:
                 # Nothing was asked for meanwhile: what came may be gone again, unread.
                 await self._reopen("held up by folding, committing or a snapshot", record)
+            caught_up = not self._reader.lag and not committer.waiting_outputs
             if self._stage.told:
                 await self._controls.tell(
                     self.fold,
                     self._folded[0],
                     lambda: self._see_that_it_is_ours(record),
-                    caught_up=not self._reader.lag and not committer.waiting_outputs,
+                    caught_up=caught_up,
                 )
             if self._upkeep.due():
                 await self._keep_up(committer)
+            elif caught_up:
+                await self._move_when_due(committer)
             self.stats.follow(self.fold, self._folded, committer)
         await committer.move(self._folded)
         await self._snapshot(committer)
@@ -220,8 +238,15 @@ class Partition:
         if already_out < len(outputs):
             committer.add(event, outputs, already_out)
 
+    async def _move_when_due(self, committer: Committer) -> None:
+        """Write where the fold stands: a record that lags tells nobody what was read."""
+        now = time.monotonic()
+        if now >= self._move_at:
+            self._move_at = now + self._policy.position_seconds
+            await committer.move(self._folded)
+
     def _check_lease(self) -> None:
-        if not self._lease_valid():
+        if not self._ownership.lease_valid():
             raise StoppedError("our lease is overdue")
 
     async def _see_that_it_is_ours(self, record: Position) -> None:
@@ -242,7 +267,7 @@ class Partition:
                 refolding = behind and not self._stage.stateless
                 place = self._folded if refolding else max(self._folded, self._upkeep.clear)
                 await guard.check(self._client, self._stage, self.number, place)
-                await self._reader.open(self._folded[0])
+                await self._open(record)
             except BROKER_ERRORS as error:
                 _log.warning("not reading yet", partition=self.number, error=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)

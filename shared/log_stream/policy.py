@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
@@ -19,11 +20,28 @@ class LogPolicy(Struct, frozen=True):
     snapshot_least_events: Annotated[int, Meta(ge=1)] = 20_000
     idle_seconds: Annotated[float, Meta(gt=0)] = 30.0
     """After so long without an event open windows are moved on by a tick."""
+    position_seconds: Annotated[float, Meta(gt=0)] = 5.0
+    """So far apart an owner writes where it stands, though nothing came out."""
     upkeep_seconds: Annotated[float, Meta(gt=0)] = 30.0
     """So often a partition looks whether its log is about to drop what a restore would need; a
     log should keep events for several times that."""
     batch_parser: bool = True
     """Read past nats-py's message queue (`frames`) where its version allows."""
+
+
+def _no_end() -> None:
+    return None
+
+
+class Ownership(Struct, frozen=True):
+    """For whom a partition runs, as long as `lease_valid` says so, and how far."""
+
+    owner: str
+    lease_valid: Callable[[], bool]
+    until: Callable[[], int | None] = _no_end
+    """The event after which it ends by itself, 0 if there is none to fold; None: not known."""
+    promotion: str = ""
+    """The promotion on behalf of which it runs, though that holds the partition."""
 
 
 class PartitionStats:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import nats.errors
@@ -46,6 +46,8 @@ class Position(Struct, frozen=True):
     sequence: int = 0
     arrival_ns: int = 0
     outputs: int = 0
+    partial: bool = False
+    """Whether more outputs of that event are still to come out."""
     epoch: int = 0
     commit: str = ""
     owner: str = ""
@@ -57,10 +59,26 @@ class Position(Struct, frozen=True):
     the partition. So an idle partition's position does not age out of the log."""
     seed: str = ""
     """What the fold began with (rules, say), settled at the first claim: a replay begins so too."""
+    begin: int = 0
+    """First event that counts; 0: the log's beginning. A generation may begin later."""
+    since: int = 0
+    """Up to this event the outputs are those of the generation before: it was promoted here."""
+    generation: str = ""
+    """Which generation that was, by its name."""
+    promotion: str = ""
+    """And by an id of its own, since names may be used again."""
+    base: Manifest | None = None
+    """The state at `since`, where it cannot be folded anew; kept as long as it is named."""
+    held: str = ""
+    """Which promotion holds the partition; nobody else may claim it."""
 
 
 class FencedError(Exception):
     """Another owner has claimed the partition; what we hold of it is void."""
+
+
+class HeldError(Exception):
+    """A promotion holds the partition; names it, and what ends that."""
 
 
 _decoder = msgspec.json.Decoder(Position)
@@ -82,11 +100,51 @@ async def claim(
     *,
     seed: str = "",
     about: Mapping[str, str] | None = None,
+    promotion: str = "",
 ) -> tuple[int, Position]:
     """Take the partition: write its record with the next epoch; return what is now stored.
 
-    `seed` counts if nobody has claimed the partition before; `about` are headers to add. On a
-    lost answer the record is read again: our commit id in it means done.
+    `seed` counts if nobody has claimed the partition before; `about` are headers to add. Raises
+    `HeldError` where another promotion than `promotion` holds it, and broker errors.
+    """
+
+    def claimed(record: Position) -> Position:
+        if record.held not in {"", promotion}:
+            raise HeldError(
+                f"held by the promotion of {record.held}: `headrace promote` with that name "
+                "completes it, with --abort it ends it"
+            )
+        return replace(record, owner=owner, seed=record.seed if record.epoch else seed)
+
+    return await _next_epoch(client, stream, subject, claimed, about)
+
+
+async def hold(client: Client, stream: str, subject: str, promotion: str) -> tuple[int, Position]:
+    """Let nobody claim the partition but this promotion; whoever owns it is fenced."""
+
+    def held(record: Position) -> Position:
+        if record.held not in {"", promotion}:
+            raise HeldError(f"held by the promotion of {record.held}, which is not done")
+        return replace(record, owner=f"promotion of {promotion}", held=promotion)
+
+    return await _next_epoch(client, stream, subject, held)
+
+
+async def let_go(client: Client, stream: str, subject: str) -> tuple[int, Position]:
+    """End the hold: the partition goes on with the state that it had."""
+    return await _next_epoch(client, stream, subject, lambda record: replace(record, held=""))
+
+
+async def _next_epoch(
+    client: Client,
+    stream: str,
+    subject: str,
+    change: Callable[[Position], Position],
+    about: Mapping[str, str] | None = None,
+) -> tuple[int, Position]:
+    """Replace the record, whoever writes it meanwhile; return what is now stored.
+
+    On a lost answer the record is read again: our commit id in it means done.
     """
     commit = ""
     while True:
@@ -94,18 +152,12 @@ async def claim(
         if commit and record.commit == commit:
             return sequence, record
         commit = uuid.uuid4().hex
-        claimed = replace(
-            record,
-            epoch=record.epoch + 1,
-            commit=commit,
-            owner=owner,
-            seed=record.seed if record.epoch else seed,
-        )
+        changed = replace(change(record), epoch=record.epoch + 1, commit=commit)
         try:
             ack = await jetstream.publish(
                 client,
                 subject,
-                msgspec.json.encode(claimed),
+                msgspec.json.encode(changed),
                 {**replaces(sequence), **(about or {})},
                 timeout=2.0,
             )
@@ -115,5 +167,5 @@ async def claim(
         except nats.errors.TimeoutError:
             pass
         else:
-            return ack.sequence, claimed
+            return ack.sequence, changed
         await asyncio.sleep(random.random() * _RETRY_SECONDS)  # noqa: S311 - spreads rivals

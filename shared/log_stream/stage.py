@@ -28,6 +28,9 @@ class Stage(Struct, frozen=True):
     """Whether the fold remembers nothing: it goes on from its position, without a snapshot."""
     record_headers: Mapping[str, str] = {}
     """Headers of the position records, where the target drops what is old."""
+    outputs: str = ""
+    """What the subjects of outputs begin with, before what the fold says; in a generation, whose
+    outputs do not expire one by one."""
 
     def position(self, partition: int) -> str:
         """Return the subject of a partition's position record."""

@@ -1,0 +1,191 @@
+"""Compare what two generations have emitted, a subject at a time.
+
+Several partitions may write the same subject, and which of them is faster is chance: what must
+be equal is what a subject holds. The order of a partition is what `verify` looks at.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+from nats.aio.client import Client
+
+from shared import jetstream
+from shared.contracts import headers
+from shared.log_stream import history, position
+from shared.log_stream.emitted import Outputs, Within, digest, window_of
+from shared.log_stream.generation import Generation
+from shared.log_stream.stage import Stage
+
+_MOST_SHOWN_BYTES = 300
+_LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+class Difference(Struct, frozen=True):
+    """One subject where they differ: how many messages on either side, and the first, in words."""
+
+    subject: str
+    counts: tuple[int, int]
+    first: str
+
+
+class Comparison(Struct, frozen=True):
+    """What was found of two generations; pairs are of the first and the second one."""
+
+    subjects: int
+    messages: tuple[int, int]
+    differences: tuple[Difference, ...]
+    reordered: int
+    """Subjects with the same messages in another order: partitions that write them together."""
+    ahead: tuple[int, int]
+    """Messages at the ends that the other generation has not come to yet."""
+
+
+class _Emission(Struct, frozen=True, gc=False):
+    digest: bytes
+    stream: str
+    sequence: int
+
+
+class _Side(Struct):
+    """What one generation has emitted, by live subject, and how far it has come."""
+
+    generation: Generation
+    positions: Mapping[tuple[str, int], int]
+    """By log from outside and partition."""
+    emissions: dict[str, list[_Emission]]
+    newest: dt.datetime
+    """The latest end of a window that it has a result of."""
+
+
+async def compare(
+    client: Client,
+    pair: tuple[Generation, Generation],
+    show: Callable[[int], None],
+    within: Within | None = None,
+) -> Comparison:
+    """Compare two generations; `show` is told how many messages were read.
+
+    Raises `JetStreamError` and nats-py's errors.
+    """
+    read = 0
+
+    def more(count: int) -> None:
+        nonlocal read
+        read += count
+        show(read)
+
+    sides = [await _side(client, one, more, within) for one in pair]
+    subjects = sorted(sides[0].emissions.keys() | sides[1].emissions.keys())
+    differences: list[Difference] = []
+    reordered, ahead = 0, [0, 0]
+    for subject in subjects:
+        emitted = [side.emissions.get(subject, []) for side in sides]
+        digests = [[one.digest for one in some] for some in emitted]
+        if digests[0] == digests[1]:
+            continue
+        counts = (len(digests[0]), len(digests[1]))
+        longer, common = int(counts[1] > counts[0]), min(counts)
+        if Counter(digests[longer][:common]) != Counter(digests[1 - longer]):
+            first = await _first(client, pair, emitted)
+            differences.append(Difference(subject, counts, first))
+        elif counts[0] == counts[1]:
+            reordered += 1
+        elif await _has_not_come_to(client, sides[1 - longer], emitted[longer][common]):
+            ahead[longer] += counts[longer] - common
+        else:
+            first = await _first(client, pair, emitted)
+            differences.append(Difference(subject, counts, first))
+    messages = [sum(map(len, side.emissions.values())) for side in sides]
+    return Comparison(
+        subjects=len(subjects),
+        messages=(messages[0], messages[1]),
+        differences=tuple(differences),
+        reordered=reordered,
+        ahead=(ahead[0], ahead[1]),
+    )
+
+
+async def _side(
+    client: Client, generation: Generation, more: Callable[[int], None], within: Within | None
+) -> _Side:
+    side = _Side(generation, await _positions(client, generation), {}, _LONG_AGO)
+    outputs = Outputs(generation)
+    for target in generation.targets:
+        async for page in history.pages(client, target.name):
+            for stored in page:
+                subject = outputs.subject(stored)
+                if subject is None or (within and not within.holds(stored.data)):
+                    continue
+                window = window_of(stored.data)
+                if window is not None:
+                    side.newest = max(side.newest, window.end)
+                hashed = digest(subject, stored.data, stored.headers)
+                one = _Emission(hashed, target.name, stored.sequence)
+                side.emissions.setdefault(subject, []).append(one)
+            more(len(page))
+    return side
+
+
+async def _positions(client: Client, generation: Generation) -> Mapping[tuple[str, int], int]:
+    return {
+        (stage.source.name, number): (
+            await position.read(client, stage.target.name, stage.position(number))
+        )[1].sequence
+        for stage in (entry.stage for entry in generation.first)
+        for number in range(stage.source.partitions)
+    }
+
+
+async def _has_not_come_to(client: Client, side: _Side, one: _Emission) -> bool:
+    """Tell whether a generation has not yet folded what made the other emit this.
+
+    That is so where the window is later than all that it has a result of, or where the event
+    from outside, to which the sources lead back, lies behind its position.
+    """
+    stored = await jetstream.message_at(client, one.stream, one.sequence)
+    window = None if stored is None else window_of(stored.data)
+    if window is not None and window.end > side.newest:
+        return True
+    prefixes = {stage.source.name: stage.source.prefix for stage in _outer(side.generation)}
+    while stored is not None:
+        stream, _, sequence = stored.headers.get(headers.SOURCE, "").rpartition(":")
+        if not sequence.isdecimal():
+            return False
+        stored = await jetstream.message_at(client, stream, int(sequence))
+        if stream in prefixes:
+            if stored is None:
+                return False
+            number, _, _ = stored.subject.removeprefix(f"{prefixes[stream]}.").partition(".")
+            return int(sequence) > side.positions.get((stream, int(number)), 0)
+    return False
+
+
+def _outer(generation: Generation) -> list[Stage]:
+    return [entry.stage for entry in generation.first]
+
+
+async def _first(
+    client: Client,
+    pair: tuple[Generation, Generation],
+    emitted: Sequence[Sequence[_Emission]],
+) -> str:
+    """Say which message of either side is the first that the other lacks."""
+    words: list[str] = []
+    for number, some in enumerate(emitted):
+        others = Counter(one.digest for one in emitted[1 - number])
+        for one in some:
+            if others[one.digest]:
+                others[one.digest] -= 1
+                continue
+            stored = await jetstream.message_at(client, one.stream, one.sequence)
+            body = b"(gone meanwhile)" if stored is None else stored.data[:_MOST_SHOWN_BYTES]
+            words.append(
+                f"only {pair[number].name} has {one.stream}:{one.sequence} "
+                f"{body.decode('utf-8', 'replace')}"
+            )
+            break
+    return "; ".join(words)
