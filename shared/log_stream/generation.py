@@ -63,9 +63,7 @@ class Generation(Struct, frozen=True):
     @property
     def targets(self) -> tuple[Log, ...]:
         """The streams that its stages write, once each."""
-        return tuple(
-            {entry.stage.target.name: entry.stage.target for entry in self.entries}.values()
-        )
+        return _targets(self.entries)
 
     @property
     def first(self) -> tuple[StageEntry, ...]:
@@ -88,7 +86,7 @@ def generation_of(live: tuple[StageEntry, ...], name: str) -> Generation:
         return Generation(name, live, live)
     if not _NAME.fullmatch(name):
         raise GenerationError(f"{name!r} is no name: 1 to 32 letters, digits, `-` and `_`")
-    targets = tuple(entry.stage.target for entry in live)
+    targets = _targets(live)
     copies = tuple(replace(entry, stage=_copy(entry.stage, name, targets)) for entry in live)
     return Generation(name, live, copies)
 
@@ -96,6 +94,12 @@ def generation_of(live: tuple[StageEntry, ...], name: str) -> Generation:
 def prefix_of(name: str) -> str:
     """Return what all subjects of a generation begin with."""
     return "" if name == LIVE else f"generation.{name}."
+
+
+def _targets(entries: Iterable[StageEntry]) -> tuple[Log, ...]:
+    """Return the streams that stages write, once each."""
+    targets = (entry.stage.target for entry in entries)
+    return tuple({target.name: target for target in targets if isinstance(target, Log)}.values())
 
 
 def _feeds(stage: Stage, targets: Iterable[Log]) -> Log | None:
@@ -106,6 +110,8 @@ def _feeds(stage: Stage, targets: Iterable[Log]) -> Log | None:
 def _copy(stage: Stage, name: str, targets: Iterable[Log]) -> Stage:
     prefix = prefix_of(name)
     source, target = stage.source, stage.target
+    if not isinstance(target, Log):
+        raise GenerationError(f"{stage.group} writes into {target.name}, which others read")
     if feeding := _feeds(stage, targets):
         source = replace(source, name=f"{feeding.name}-{name}", prefix=prefix + source.prefix)
     return replace(
@@ -126,6 +132,7 @@ def _copy(stage: Stage, name: str, targets: Iterable[Log]) -> Stage:
         positions=prefix + stage.positions,
         snapshot_prefix=f"{stage.snapshot_prefix}.generation.{name}",
         told=False,
+        record_headers={},
         outputs=prefix + stage.outputs,
     )
 

@@ -230,6 +230,7 @@ class Promotion:
                 outputs=_ALL_OUT if cut else 0,
                 snapshot=manifest,
                 seed=seed,
+                first=folded.first if first else record.first,
                 begin=folded.begin if first else cut + 1,
                 since=cut,
                 generation=self._generation.name,

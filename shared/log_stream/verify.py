@@ -17,12 +17,12 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.contracts import headers
-from shared.log_stream import history, position
+from shared.log_stream import guard, history, position
 from shared.log_stream.emitted import Within
 from shared.log_stream.expected import Expected, Verdict
 from shared.log_stream.fold import Event
-from shared.log_stream.guard import nanoseconds
-from shared.log_stream.position import Manifest
+from shared.log_stream.guard import LogChangedError, nanoseconds
+from shared.log_stream.position import Manifest, Position
 from shared.log_stream.snapshots import Snapshots, SnapshotUnusableError
 from shared.log_stream.stage import Stage, StageEntry
 
@@ -89,7 +89,7 @@ async def _expected(
 
     if record.base is not None and first <= record.base.sequence + 1:
         return await with_state(record.base)
-    if record.base is None and (first <= max(1, record.begin) or not record.sequence):
+    if record.base is None and await _is_whole(client, stage, number, record):
         return Expected(number, record, entry.fold(record.seed, number), within)
     if record.snapshot is not None and first <= record.snapshot.sequence + 1:
         return await with_state(record.snapshot)
@@ -99,21 +99,33 @@ async def _expected(
     )
 
 
+async def _is_whole(client: Client, stage: Stage, number: int, record: Position) -> bool:
+    """Tell whether the log reaches back to where the partition began."""
+    if not record.sequence:
+        return True
+    try:
+        await guard.check_whole(client, stage, number, record)
+    except LogChangedError:
+        return False
+    return True
+
+
 async def _fold_all(
     client: Client, stage: Stage, expected: list[Expected], show: Callable[[int], None]
 ) -> array[int]:
     """Fold what was committed; return the partition of each event by its sequence."""
     partitions = array("h", [_NOWHERE])
-    prefix, read = f"{stage.source.prefix}.", 0
+    read = 0
     last = max(one.record.sequence for one in expected)
     async for page in history.pages(client, stage.source.name):
         for stored in page:
-            if not stored.subject.startswith(prefix):  # not of this stage
+            placed = stage.placed(stored.subject)
+            if placed is None:
                 continue
-            number, _, subject = stored.subject.removeprefix(prefix).partition(".")
+            number, subject = placed
             partitions.extend([_NOWHERE] * (stored.sequence - len(partitions)))
-            partitions.append(int(number))
-            one = expected[int(number)]
+            partitions.append(number)
+            one = expected[number]
             if one.counts(stored.sequence):
                 one.apply(
                     Event(stored.sequence, stored.arrival_ns, subject, stored.data, stored.headers)

@@ -14,6 +14,7 @@ from shared.broker import connected
 from shared.log_stream import position
 from shared.log_stream.partition import Partition
 from shared.log_stream.partitions import partition_of
+from shared.log_stream.policy import Ownership
 from shared.log_stream.position import FencedError
 from shared.log_stream.stage import Stage
 from shared.settings import BrokerSettings
@@ -50,8 +51,7 @@ async def zombie(url: str, stage: Stage, **policy: float) -> AsyncIterator[Parti
             NUMBER,
             PlainProgram(stage.group),
             msgspec.structs.replace(POLICY, **policy),
-            owner="zombie",
-            lease_valid=lambda: True,
+            Ownership("zombie", lambda: True),
         )
         running = asyncio.create_task(partition.run())
         yield partition
