@@ -170,7 +170,7 @@ async def test_changed_rules_count_without_a_restart_and_wrong_ones_change_nothi
         await eventually(lambda: complete(own_client, first))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_whatever_dies_the_results_are_those_of_an_undisturbed_fold(
     own_server: Server, own_client: Client, tmp_path: Path, seed: int
 ) -> None:
@@ -236,21 +236,32 @@ async def disturb(
     variables: dict[str, str],
     ended: asyncio.Event,
 ) -> None:
-    """Kill, freeze and replace members, one harm after another, until `ended`."""
+    """Do every harm once, then kill and freeze, one after another, until `ended`."""
     frozen: Process | None = None
-    while not ended.is_set():
+    harms = ["freeze", "kill", "stop", "add", "server"]
+    chance.shuffle(harms)
+    while harms or not ended.is_set():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(chance.uniform(0.5, 1.5)):
                 await ended.wait()
         if frozen is not None:
             frozen.thaw()
+            frozen = None
         victim = running[chance.randrange(len(running))]
-        if chance.random() < 0.5:
+        harm = harms.pop() if harms else chance.choice(("freeze", "kill"))
+        if harm == "freeze":
             frozen = victim
             victim.freeze()
+        elif harm == "server":
+            server.kill()
+            server.start()
+        elif harm == "add":
+            running.append(await metrics_aggregator(server.url, **variables).started())
         else:
-            frozen = None
             running.remove(victim)
+            if harm == "stop":
+                victim.terminate()
+                assert await victim.exit_code() == 0
             end_all([victim])
             running.append(await metrics_aggregator(server.url, **variables).started())
     if frozen is not None:
@@ -270,7 +281,18 @@ async def publish_many(client: Client, chance: random.Random, count: int = SAMPL
         host = chance.choice("abc")
         sample = {"name": metric, "value": value, "labels": {"host": host}, "time": when}
         body = json.dumps(sample).encode() if number % 97 else b"\xfe"
-        await jetstream.publish(client, f"telemetry.{metric}.of.{host}", body)
+        await stored(client, f"telemetry.{metric}.of.{host}", body, f"sample-{number}")
+
+
+async def stored(client: Client, subject: str, body: bytes, message_id: str) -> None:
+    """Publish once, whatever the server does meanwhile: repeats carry the same id."""
+    while True:
+        try:
+            await jetstream.publish(client, subject, body, {"Nats-Msg-Id": message_id}, timeout=1)
+        except jetstream.BROKER_ERRORS:
+            await eventually(lambda: client.is_connected, 30)
+        else:
+            return
 
 
 async def published(nats_cli: str, url: str, subject: str, body: str, kind: str = "") -> None:
