@@ -197,6 +197,13 @@ def require_below(what: str, measured: float, most: float) -> str:
     return "" if measured <= most else words
 
 
+def require_rate(what: str, measured: float, least: float) -> str:
+    """Print a rate beside its target; return words if it was missed, else nothing."""
+    words = f"{what}: {measured:,.0f} (target at least {least:,.0f})"
+    say(f"  {words}")
+    return "" if measured >= least else words
+
+
 def compare(what: str, measured: float) -> None:
     """Print a ratio that has no target."""
     say(f"  {what}: {measured:.2f}")
