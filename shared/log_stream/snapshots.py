@@ -7,6 +7,7 @@ names it, so a zombie's is never used; what no record names is removed with the 
 from __future__ import annotations
 
 import asyncio
+import gc
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -84,7 +85,7 @@ class Snapshots:
             raise SnapshotUnusableError("damaged: its checksum differs")
         pieces = (piece for chunk in chunks for piece in _pieces.decode(chunk))
         try:
-            await asyncio.to_thread(fold.restore, pieces)
+            await asyncio.to_thread(_restore, fold, pieces)
         except Exception as error:  # whatever a fold of another form stumbles over; the log knows
             raise SnapshotUnusableError(f"of another form: {error!r}") from error
 
@@ -117,6 +118,21 @@ class Snapshots:
         except nats.errors.NoRespondersError:
             return None
         return None if reply.headers and "Status" in reply.headers else reply.data
+
+
+def _restore(fold: Fold, pieces: Iterable[bytes]) -> None:
+    """Fill a fold, with Python's garbage collector off meanwhile.
+
+    It would walk what is there already at every step, and find that all of it lives: for a
+    million keys that takes twice as long as all the rest.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        fold.restore(pieces)
+    finally:
+        if enabled:  # if not, another restore is under way, and turns it on again
+            gc.enable()
 
 
 def _crc(chunks: Iterable[bytes]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -203,8 +204,12 @@ def readings(count: int, keys: int, minutes: int) -> Iterator[Reading]:
         yield Reading(f"key-{n}", 0.0, end_ms + GRACE_MS)
 
 
-async def fill(client: Client, events: Iterable[Reading], *, ids: bool) -> int:
+async def fill(
+    client: Client, events: Iterable[Reading], *, ids: bool = False, subjects: int = 0
+) -> int:
     """Publish readings, in order; return how many, all of them stored.
+
+    Each goes to the subject of its key, or to one of so many subjects, always the same.
 
     The server takes in one stream's messages in order, so the answer to one of them speaks for
     those before it.
@@ -212,7 +217,8 @@ async def fill(client: Client, events: Iterable[Reading], *, ids: bool) -> int:
     before = await stored(client, "IN")
     count = 0
     for count, reading in enumerate(events, 1):
-        subject, data = f"in.{reading.key}", _encode(reading)
+        place = zlib.crc32(reading.key.encode()) % subjects if subjects else reading.key
+        subject, data = f"in.{place}", _encode(reading)
         headers = {"Nats-Msg-Id": f"reading-{count}"} if ids else None
         if count % _IN_FLIGHT:
             await client.publish(subject, data, headers=headers)

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +25,8 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from tests.bench.__main__ import say
+
+T = TypeVar("T")
 
 ROUNDS = 3
 
@@ -98,6 +101,11 @@ class Meter:
 
 def contend(module: str, *arguments: str, log: Path) -> Measured:
     """Run a module as a process that prints its `Measured` as JSON; `log` takes its stderr."""
+    return contend_for(Measured, module, *arguments, log=log)
+
+
+def contend_for(kind: type[T], module: str, *arguments: str, log: Path) -> T:
+    """Run a module as a process that prints a `kind` as JSON; `log` takes its stderr."""
     with log.open("w", encoding="utf-8") as stderr:
         ended = subprocess.run(
             [sys.executable, "-m", module, *arguments],
@@ -109,7 +117,7 @@ def contend(module: str, *arguments: str, log: Path) -> Measured:
         )
     if ended.returncode:
         raise RuntimeError(f"{module} {arguments[0]} failed:\n{log.read_text('utf-8')[-3000:]}")
-    return msgspec.json.decode(ended.stdout, type=Measured)
+    return msgspec.json.decode(ended.stdout, type=kind)
 
 
 async def fill(client: Client, subject: str, bodies: Iterable[bytes]) -> None:
@@ -178,6 +186,20 @@ def row(name: str, runs: Sequence[Measured], unit: int) -> None:
 def require(what: str, measured: float, least: float) -> str:
     """Print a ratio beside its target; return words if it was missed, else nothing."""
     words = f"{what}: {measured:.2f} (target at least {least:g})"
+    say(f"  {words}")
+    return "" if measured >= least else words
+
+
+def require_below(what: str, measured: float, most: float) -> str:
+    """Print a figure beside its limit; return words if it was missed, else nothing."""
+    words = f"{what}: {measured:.2f} (target at most {most:g})"
+    say(f"  {words}")
+    return "" if measured <= most else words
+
+
+def require_rate(what: str, measured: float, least: float) -> str:
+    """Print a rate beside its target; return words if it was missed, else nothing."""
+    words = f"{what}: {measured:,.0f} (target at least {least:,.0f})"
     say(f"  {words}")
     return "" if measured >= least else words
 
