@@ -15,7 +15,7 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -27,7 +27,7 @@ from shared import logs, settings
 from shared.broker import Broker, BrokerUnreachableError, connected
 from shared.deadline import Deadline
 from shared.discovery import announced
-from shared.health import PortError, served
+from shared.health import Page, PortError, served
 from shared.jetstream import JetStreamError
 from shared.logs import logger
 from shared.metrics import registry_of
@@ -67,6 +67,8 @@ class Parts(Struct, frozen=True):
     collectors: Sequence[Any] = ()
     """Collectors of prometheus_client."""
     status: Callable[[], dict[str, object]] = dict
+    pages: Mapping[str, Page] = {}
+    """Pages of metrics beside `/metrics`, by their path."""
 
 
 class Runtime(Struct, frozen=True):
@@ -153,7 +155,12 @@ async def _run(
             ]
 
         async with (
-            served(runtime.process.http.port, registry_of(parts.collectors), not_ready),
+            served(
+                runtime.process.http.port,
+                registry_of(parts.collectors),
+                not_ready,
+                parts.pages,
+            ),
             announced(broker.client, entry.name, entry.description, parts.status),
             asyncio.TaskGroup() as group,
         ):

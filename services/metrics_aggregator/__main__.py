@@ -12,9 +12,11 @@ from services.metrics_aggregator.domain.refusal import RuleError
 from services.metrics_aggregator.entry import ENTRY
 from services.metrics_aggregator.feeds import Feeds
 from services.metrics_aggregator.horizon import Horizon
+from services.metrics_aggregator.latest import LatestProgram
 from services.metrics_aggregator.program import MergeProgram, MetricsProgram
+from services.metrics_aggregator.results_page import results_page
 from services.metrics_aggregator.settings import MetricsSettings
-from services.metrics_aggregator.topology import merge_stage, merges, sample_stage
+from services.metrics_aggregator.topology import latest_stage, merge_stage, merges, sample_stage
 from shared.broker import Broker
 from shared.log_metrics import MemberCollector
 from shared.log_stream.member import Member
@@ -57,8 +59,10 @@ async def build(
     program.look_at(horizon)
     feeds = Feeds(broker, partitions, policy, name, program.sources)
 
+    latest = Member(broker, latest_stage(), LatestProgram(), policy, name)
+
     def members() -> list[Member]:
-        return [samples, merger, *feeds.members]
+        return [samples, merger, latest, *feeds.members]
 
     yield Parts(
         units={
@@ -67,6 +71,7 @@ async def build(
             "rules": program,
             "horizon": horizon,
             "feeds": feeds,
+            "latest": latest,
         },
         collectors=[MemberCollector(members)],
         status=lambda: {
@@ -76,6 +81,7 @@ async def build(
             }
             for member in members()
         },
+        pages={"/metrics/results": lambda: results_page(broker)},
     )
 
 

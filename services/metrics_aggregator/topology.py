@@ -22,6 +22,7 @@ SERVICE = "metrics_aggregator"
 MERGER = "metrics_merger"
 DEAD_PREFIX = "metrics-dead"
 LATE_PREFIX = "late.metrics"
+LATEST_PREFIX = "latest"
 MERGE_PREFIX = "metrics-merge"
 PARTIALS_KEPT = "168h"
 """How long partial results stay in `METRICS`; their copies as long as samples do."""
@@ -69,9 +70,24 @@ PARTIALS = Log(
     max_age_days=7,
 )
 
+LATEST = Log(
+    name="METRICS_LATEST",
+    subjects=(f"{LATEST_PREFIX}.>", "latest-position.*"),
+    description="The latest final result of each series: latest.<rule>.<metric>.<labels>",
+    latest_only=True,
+    atomic=True,
+    ttl=True,
+    max_age_days=7,
+)
+
 SNAPSHOTS = Log(
     name="METRICS_SNAPSHOTS",
-    subjects=("metrics-snapshot.>", "metrics-merger-snapshot.>", f"{FEED_SNAPSHOT}.>"),
+    subjects=(
+        "metrics-snapshot.>",
+        "metrics-merger-snapshot.>",
+        f"{FEED_SNAPSHOT}.>",
+        "latest-snapshot.>",
+    ),
     description="Chunks of the aggregator's snapshots, named by the position records",
     atomic=True,
     keep=True,
@@ -158,9 +174,30 @@ def merge_stage(settings: PartitionSettings) -> Stage:
     )
 
 
+def latest_stage() -> Stage:
+    """Return the stage that keeps the latest result of each series at hand."""
+    return Stage(
+        group="metrics_latest",
+        source=PartitionedLog(
+            name=METRICS.name,
+            subjects="metrics.>",
+            prefix="",
+            stored_as="metrics.>",
+            description=METRICS.description,
+            partitions=1,
+        ),
+        target=LATEST,
+        positions="latest-position",
+        snapshots=SNAPSHOTS,
+        snapshot_prefix="latest-snapshot",
+        told=False,
+        record_headers={headers.TTL: "never"},
+    )
+
+
 def topology(settings: PartitionSettings) -> Topology:
     """Return all that the service needs on the server."""
-    return Topology((_telemetry(settings), METRICS, PARTIALS, SNAPSHOTS, LEASES, DEAD))
+    return Topology((_telemetry(settings), METRICS, PARTIALS, LATEST, SNAPSHOTS, LEASES, DEAD))
 
 
 def _telemetry(settings: PartitionSettings) -> PartitionedLog:

@@ -16,6 +16,7 @@ from shared.topology import NANOSECONDS
 _PULL = 1000
 _PULL_SECONDS = 10.0
 _CONSUMER_LIFE_SECONDS = 60
+_NO_MORE = frozenset({"404", "408"})
 
 
 class Stored(Struct, frozen=True, gc=False):
@@ -50,7 +51,8 @@ async def pages(client: Client, stream: str) -> AsyncIterator[list[Stored]]:
     try:
         while left:
             count = min(_PULL, left)
-            ask = {"batch": count, "expires": int(_PULL_SECONDS * NANOSECONDS)}
+            # Messages may be replaced or deleted meanwhile: then there are fewer, and no more come.
+            ask = {"batch": count, "no_wait": True}
             arrived = page.expect(count)
             await client.publish(
                 f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{made['name']}",
@@ -59,7 +61,7 @@ async def pages(client: Client, stream: str) -> AsyncIterator[list[Stored]]:
             )
             async with asyncio.timeout(_PULL_SECONDS):
                 await arrived
-            left -= count
+            left = 0 if page.ended else left - count
             yield page.messages
     finally:
         await subscription.unsubscribe()
@@ -71,6 +73,8 @@ class _Page:
 
     def __init__(self) -> None:
         self.messages: list[Stored] = []
+        self.ended = False
+        """Whether the stream held no more."""
         self._count = 0
         self._arrived: asyncio.Future[None] | None = None
 
@@ -81,11 +85,16 @@ class _Page:
         return self._arrived
 
     async def take(self, msg: Msg) -> None:
-        """Take in one message, or a status, which ends the page with an error."""
+        """Take in one message, or a status, which ends the page."""
         arrived = self._arrived
         if arrived is None or arrived.done():
             return
-        if status := reply.status_of(msg):
+        status = reply.status_of(msg)
+        if status and status["Status"] in _NO_MORE:
+            self.ended = True
+            arrived.set_result(None)
+            return
+        if status:
             arrived.set_exception(
                 jetstream.JetStreamError(int(status["Status"]), 0, status.get("Description", ""))
             )
