@@ -37,7 +37,7 @@ _RENEWALS_A_LEASE = 5
 _MARGIN_SHARE = 0.1
 _PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
-_BROKEN_PAUSE_SECONDS = 5.0
+_BROKEN_PAUSE_SECONDS = 2.0
 _BUSY_SHARE = 0.1
 
 
@@ -178,8 +178,9 @@ class Member:
             _log.warning("partition stopped", partition=number, why=_words(stopped))
         except* LogChangedError as changed:
             pause = _BROKEN_PAUSE_SECONDS
+            if self.broken.get(number) != _words(changed):
+                _log.error("partition broken", partition=number, why=_words(changed))
             self.broken[number] = _words(changed)
-            _log.error("partition broken", partition=number, why=_words(changed))
         except* BROKER_ERRORS as trouble:
             _log.warning("partition lost the broker", partition=number, why=_words(trouble))
         else:
