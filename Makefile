@@ -7,11 +7,13 @@ STAMP := $(VENV)/.installed
 # make demo: traffic; further options of `headrace demo` by hand
 RATE ?= 50
 SECONDS ?= 20
+# make chaos: so many seeds, or a range of them
+SEEDS ?= 20
 # make test: what to hand to pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test unit integration acceptance check format bench lock clean
+.PHONY: help install run demo test unit integration acceptance chaos check format bench lock clean
 
 help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +48,9 @@ integration: install  ## the tests on one real server
 
 acceptance: install  ## the tests with real processes and signals
 	$(PY) -m pytest tests/acceptance $(ARGS)
+
+chaos: install  ## members and servers killed by chance; SEEDS=100, or SEEDS=31-40 for those
+	CHAOS_SEEDS=$(SEEDS) $(PY) -m pytest tests/acceptance/test_log_chaos.py --exitfirst $(ARGS)
 
 check: install  ## ruff, mypy --strict, import-linter
 	$(VENV)/bin/ruff check

@@ -17,13 +17,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from typing import Any
 
 import msgspec
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared import jetstream, logs, reply
 from shared.broker import connected
 from shared.deadline import Deadline
+from shared.jetstream import BROKER_ERRORS
 from shared.log_stream import position
 from shared.log_stream.fold import Event, Fold, Output
 from shared.log_stream.member import Member
@@ -148,10 +148,10 @@ async def member(
             await task
 
 
-async def prepare(client: Client, name: str) -> Stage:
+async def prepare(client: Client, name: str, *, replicas: int = 1) -> Stage:
     """Provision the stage."""
     stage = stage_of(name)
-    await provision(client, topology_of(stage), StreamSettings())
+    await provision(client, topology_of(stage), StreamSettings(replicas=replicas))
     return stage
 
 
@@ -219,7 +219,7 @@ async def complete(client: Client, name: str, fold: Callable[[str], Fold] = Coun
     """Tell whether the results are just what the log demands; no, while it does not answer."""
     try:
         return by_subject(await results(client, name)) == await expected(client, name, fold)
-    except (nats.errors.TimeoutError, TimeoutError):  # asked of a server that was killed just then
+    except BROKER_ERRORS:  # asked of a server that was killed just then
         return False
 
 

@@ -1,12 +1,13 @@
 """A fold with real windows, for tests: one event may fill, and one may close, very many.
 
 `{"at": ms, "first": n, "count": n}` counts one each in the windows of keys `first` and on;
-`{"echo": true}` is answered at once.
+`{"echo": true}` is answered at once, `{"work": seconds}` after so much CPU time.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -50,6 +51,11 @@ class Windowing:
         body: dict[str, Any] = json.loads(event.data)
         if "echo" in body:
             return (Output(f"out.{self._name}.echo.{key}", event.data),)
+        if "work" in body:
+            end = time.thread_time() + body["work"]
+            while time.thread_time() < end:
+                pass
+            return (Output(f"out.{self._name}.work.{key}", event.data),)
         at_ms = body["at"]
         self._watermark.observe(at_ms, event.arrival_ns)
         emitted = [

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 from nats.aio.client import Client
@@ -35,7 +36,9 @@ _log = logger("member")
 _RENEWALS_A_LEASE = 5
 _MARGIN_SHARE = 0.1
 _PAUSE_SECONDS = 0.5
-_BROKEN_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_BROKEN_PAUSE_SECONDS = 2.0
+_BUSY_SHARE = 0.1
 
 
 class Member:
@@ -57,8 +60,11 @@ class Member:
         self._name = name
         self._lease = f"leases.{stage.group}.{name}"
         self._lease_until = 0.0
+        self._renewed = 0.0, 0.0
+        """When renewal was last tried, and the CPU time that had been used by then."""
         self._members: list[str] = []
         self._not_before: dict[int, float] = {}
+        self._fences: Counter[int] = Counter()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self.partitions: dict[int, Partition] = {}
         self.broken: dict[int, str] = {}
@@ -83,6 +89,7 @@ class Member:
         async with asyncio.TaskGroup() as group:
             while not stop.is_set():
                 await self._renew()
+                self._renewed = time.monotonic(), time.thread_time()
                 self._assign(group)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._policy.lease_seconds / _RENEWALS_A_LEASE):
@@ -90,7 +97,14 @@ class Member:
             await self._leave(deadline)
 
     def _lease_valid(self) -> bool:
-        return time.monotonic() < self._lease_until
+        now = time.monotonic()
+        if now < self._lease_until:
+            return True
+        # An event that takes long to fold keeps the renewal waiting: it is next in line, and to
+        # stop now would fold that event again and again. A frozen process uses no CPU.
+        at, used = self._renewed
+        waited, busy = now - at, time.thread_time() - used
+        return waited > self._policy.lease_seconds / 2 and busy > waited * _BUSY_SHARE
 
     async def _renew(self) -> None:
         seconds = self._policy.lease_seconds
@@ -127,6 +141,8 @@ class Member:
             running = self.partitions.get(number)
             if not mine or (running is not None and running.reading):
                 self.broken.pop(number, None)
+            if running is not None and running.stats.commits:
+                self._fences.pop(number, None)
             if running is not None and not mine:
                 running.release()
             elif running is None and mine and now >= self._not_before.get(number, 0.0):
@@ -153,14 +169,18 @@ class Member:
             self.held[number] = _words(held)
             _log.warning("partition held", partition=number, why=_words(held))
         except* FencedError as fenced:
+            # Two that take turns before either has committed would do so for ever.
+            pause = min(_PAUSE_SECONDS * 4 ** self._fences[number], _LONGEST_PAUSE_SECONDS)
+            self._fences[number] += 1
             self.fenced += 1
             _log.warning("partition fenced", partition=number, why=_words(fenced))
         except* StoppedError as stopped:
             _log.warning("partition stopped", partition=number, why=_words(stopped))
         except* LogChangedError as changed:
             pause = _BROKEN_PAUSE_SECONDS
+            if self.broken.get(number) != _words(changed):
+                _log.error("partition broken", partition=number, why=_words(changed))
             self.broken[number] = _words(changed)
-            _log.error("partition broken", partition=number, why=_words(changed))
         except* BROKER_ERRORS as trouble:
             _log.warning("partition lost the broker", partition=number, why=_words(trouble))
         else:

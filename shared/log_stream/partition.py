@@ -154,7 +154,8 @@ class Partition:
                 self._folded = self._upkeep.snapshot_at = (manifest.sequence, manifest.arrival_ns)
         committed = (record.sequence, record.arrival_ns)
         self._upkeep.clear = max(committed, record.clear)
-        needed = {self._upkeep.clear} if self._folded >= committed else {self._folded, committed}
+        folds_on = self._stage.stateless or self._folded >= committed
+        needed = {self._upkeep.clear} if folds_on else {self._folded, committed}
         for place in sorted(needed):
             await guard.check(self._client, self._stage, self.number, place)
         if self._stage.stateless:

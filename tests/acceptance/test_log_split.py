@@ -6,11 +6,22 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from nats.aio.client import Client
 
 from shared.log_stream.partitions import partition_of
+from tests.eventually import eventually
 from tests.log_members import MemberProcess, Members
-from tests.log_rig import PARTITIONS, complete, messages, prepare, publish, records
+from tests.log_rig import (
+    PARTITIONS,
+    by_subject,
+    complete,
+    messages,
+    prepare,
+    publish,
+    records,
+    results,
+)
 from tests.log_windows import SIZE_MS, Windowing
 from tests.server import Server
 
@@ -60,6 +71,27 @@ async def test_an_event_that_closes_very_many_windows_is_out_once_whatever_dies(
     assert await complete(client, unique, Windowing)
     assert len(await messages(client, stage.target.name, f"out.{unique}.window")) == WINDOWS
     assert await members.end_all() == [0]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_event_that_takes_longer_than_a_lease_is_folded_all_the_same(
+    own_server: Server, own_client: Client, unique: str, tmp_path: Path, count: int
+) -> None:
+    await prepare(own_client, unique)
+    members = Members(own_server.url, unique, tmp_path, "windowing", lease_seconds=1)
+    for _ in range(count):
+        await members.spawn()
+    await publish(own_client, unique, [KEY], {"work": 1.4})
+    others = [KEY, *map(str, range(12))]
+    await publish(own_client, unique, others, {"echo": True})
+    await eventually(lambda: _all_out(own_client, unique, 1 + len(others)), 100)
+    assert set(await members.end_all()) == {0}
+    found = by_subject(await results(own_client, unique))
+    assert [len(bodies) for bodies in found.values()] == [1] * (1 + len(others))
+
+
+async def _all_out(client: Client, name: str, count: int) -> bool:
+    return len(await results(client, name)) >= count
 
 
 def _peak_kb(member: MemberProcess) -> int:

@@ -5,11 +5,6 @@ The mending command is typed as it is said, with the nats CLI.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import re
-import shlex
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -35,6 +30,7 @@ from tests.log_rig import (
     records,
     results,
 )
+from tests.mending import mend, typed
 from tests.server import Server
 
 KEYS = [f"k{n % 13}" for n in range(130)]
@@ -43,28 +39,6 @@ IDLE = partition_of(PARTITIONS, IDLE_KEY)
 BUSY_KEYS = [key for key in KEYS if partition_of(PARTITIONS, key) != IDLE]
 CAREFUL = msgspec.structs.replace(POLICY, upkeep_seconds=0.1)
 CARELESS = msgspec.structs.replace(POLICY, upkeep_seconds=3600)
-
-
-async def typed(nats_cli: str, url: str, *arguments: str) -> None:
-    """Type a command of the nats CLI; it must succeed."""
-    process = await asyncio.create_subprocess_exec(
-        nats_cli,
-        *arguments,
-        env=os.environ | {"NATS_URL": url},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
-
-
-async def mend(nats_cli: str, url: str, reasons: Iterable[str]) -> None:
-    """Type what the reasons say."""
-    for reason in reasons:
-        found = re.search("`nats (.+)`", reason)
-        assert found, reason
-        await typed(nats_cli, url, *shlex.split(found[1]))
 
 
 async def state_of(client: Client, stream: str) -> dict[str, int]:
@@ -168,7 +142,7 @@ async def test_events_purged_before_they_were_folded_stop_the_partition_until_it
         await eventually(lambda: len(b.broken) == PARTITIONS)
         assert all("were purged or have aged out" in why for why in b.why_not_ready())
         assert await results(client, unique) == before
-        await mend(nats_cli, server.url, list(b.broken.values()))
+        await mend(nats_cli, server.url, *b.broken.values())
         await eventually(lambda: b.ready and len(b.partitions) == PARTITIONS, 20)
         # What there is was folded from its beginning, results again.
         await eventually(lambda: _added(client, unique, len(before)), 20)
@@ -212,7 +186,7 @@ async def test_one_broken_partition_says_why_and_leaves_the_others_running(
         busy = BUSY_KEYS[0]
         await eventually(lambda: at_least(client, unique, f"out.{unique}.{busy}", 20))
         assert {n: one for n, one in a.partitions.items() if n != IDLE} == others
-        await mend(nats_cli, server.url, [a.broken[IDLE]])
+        await mend(nats_cli, server.url, a.broken[IDLE])
         await eventually(lambda: a.ready and len(a.partitions) == PARTITIONS, 20)
         assert registry.get_sample_value("headrace_broken_partitions", broken) == 0
 
@@ -244,7 +218,7 @@ async def test_a_log_restored_from_an_older_backup_is_not_the_one_that_was_folde
         await eventually(
             lambda: all("holds another message" in why for why in b.broken.values()), 20
         )
-        await mend(nats_cli, server.url, list(b.broken.values()))
+        await mend(nats_cli, server.url, *b.broken.values())
         await eventually(lambda: b.ready and len(b.partitions) == PARTITIONS, 20)
 
 
@@ -279,7 +253,7 @@ async def test_a_log_recreated_while_it_is_read_stops_its_partitions(
         await publish(client, unique, KEYS * 2)
         await eventually(lambda: len(a.broken) == PARTITIONS, 20)
         assert len(await results(client, unique)) == before
-        await mend(nats_cli, server.url, list(a.broken.values()))
+        await mend(nats_cli, server.url, *a.broken.values())
         await eventually(lambda: a.ready and len(a.partitions) == PARTITIONS, 20)
 
 
@@ -305,5 +279,5 @@ async def test_events_purged_while_a_member_lags_are_missed(
             await purge(client, stage.source.name, keep=1)
             await jetstream.call(client, f"STREAM.UPDATE.{stage.target.name}", target)
             await eventually(lambda: IDLE in a.broken, 20)
-            await mend(nats_cli, server.url, [a.broken[IDLE]])
+            await mend(nats_cli, server.url, a.broken[IDLE])
             await eventually(lambda: a.ready and IDLE in a.partitions, 20)

@@ -25,7 +25,7 @@ def rightful(*members: Member, names: tuple[str, ...]) -> bool:
     """Whether each partition is run by the one whom the names give it."""
     by_name = dict(zip(NAMES, members, strict=False))
     return all(
-        number in by_name[owner_of(number, names) or ""].partitions for number in range(PARTITIONS)
+        number in run_by(by_name[owner_of(number, names) or ""]) for number in range(PARTITIONS)
     ) and owners(members) == dict.fromkeys(range(PARTITIONS), 1)
 
 
