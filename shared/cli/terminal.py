@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 import nats.errors
 import typer
+import uvloop
 from msgspec import Struct
 from nats.aio.client import Client
 from rich.console import Console
@@ -58,7 +58,7 @@ class CliSettings(Struct, frozen=True):
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a command's work; what can go wrong ends the process with words and no traceback."""
     try:
-        return asyncio.run(work)
+        return uvloop.run(work)
     except SettingsError as error:
         raise failed(str(error), code=WRONG_USE) from error
     except _WITH_WORDS as error:

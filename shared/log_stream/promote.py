@@ -82,8 +82,9 @@ class Promotion:
         for live, new in self._pairs:
             if new in self._generation.first:
                 ends = await tails(self._client, live.stage)
+                alone = not await has_members(self._client, live.stage.group)
                 for number, (_, record) in (await records_of(self._client, live.stage)).items():
-                    if record.held:  # it stays there, so to go further would only part them
+                    if record.held or alone:  # it stays there: to go further would part them
                         ends[number] = min(ends[number], record.sequence)
                 until[new.stage.group] = ends
         self._say("catching up with the log")

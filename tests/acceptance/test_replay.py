@@ -142,6 +142,23 @@ async def test_a_promotion_that_was_begun_can_be_undone(
         await eventually(lambda: complete(own_client, RULES), 60)
 
 
+async def test_a_lost_view_is_folded_again_in_place(
+    own_server: Server, own_client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES, "utf-8")
+    rules = {"METRICS_RULES": str(tmp_path / "rules.yaml")}
+    async with members(1, own_server.url, **rules) as (member,):
+        await publish_many(own_client, random.Random(7), 2000)
+        await eventually(lambda: complete(own_client, RULES), 60)
+        member.terminate()
+        assert await member.exit_code() == 0
+    for stream in ("METRICS", "METRICS_PARTIALS"):  # as docs/replay.md says
+        await jetstream.call(own_client, f"STREAM.PURGE.{stream}")
+    async with members(1, own_server.url, **rules):
+        await eventually(lambda: complete(own_client, RULES), 60)
+        assert sum(map(len, (await results(own_client)).values())) > 200
+
+
 @contextlib.asynccontextmanager
 async def flowing(client: Client, chance: random.Random) -> AsyncIterator[None]:
     """Publish samples while the context is open; their time goes on by 20 ms each."""
