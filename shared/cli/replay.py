@@ -165,12 +165,25 @@ async def _begins(client: Client, generation: Generation, asked: str) -> dict[st
         stream = entry.stage.source.name
         state = (await jetstream.call(client, f"STREAM.INFO.{stream}"))["state"]
         begin = max(1, state["first_seq"])
+        if await _reaches_back(client, generation, entry.stage.source.name, begin):
+            begin = 1  # what came before the first event was none: records, replaced since
         if asked.isdecimal():
             begin = max(begin, int(asked))
         elif asked:
             begin = max(begin, await sequence_at(client, stream, _time(asked)))
         begins[stream] = begin
     return begins
+
+
+async def _reaches_back(client: Client, generation: Generation, stream: str, first: int) -> bool:
+    """Tell whether a log that begins at `first` holds the events that live began with."""
+    begun = [
+        (await position.read(client, stage.target.name, stage.position(number)))[1].first[0]
+        for stage in (entry.stage for entry in generation.live)
+        if stage.source.name == stream
+        for number in range(stage.source.partitions)
+    ]
+    return any(begun) and min(filter(None, begun)) >= first
 
 
 def _time(asked: str) -> dt.datetime:
