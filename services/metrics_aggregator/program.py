@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,8 @@ from shared.logs import logger
 _log = logger("rules")
 
 _LOOK_SECONDS: Final = 1.0
+_FENCED_SECONDS: Final = 3.0
+_AGAIN_SECONDS: Final = 10.0
 _FOLLOW_SECONDS: Final = 2.0
 """So long a lane must be silent before it follows the time of the others."""
 
@@ -39,11 +42,19 @@ class MetricsProgram:
     Raises `RuleError` where the file cannot be read or its rules cannot be used.
     """
 
-    def __init__(self, file: Path | None, merges: int = 1, idle_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        file: Path | None,
+        merges: int = 1,
+        idle_seconds: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._file = file
+        self._clock = clock
         self._merges = merges
         self._horizon: Horizon | None = None
         self._follow_seconds = min(_FOLLOW_SECONDS, idle_seconds)
+        self._wished: dict[int, tuple[str, float]] = {}
         self._quiet: dict[tuple[int, str], tuple[int, float]] = {}
         self._text = _read(file)
         self._looked_at: str | None = self._text
@@ -76,8 +87,8 @@ class MetricsProgram:
         """Return the file's rules if the fold has others; else whom an idle lane follows."""
         if not isinstance(fold, MetricsFold):
             return None
-        if caught_up and fold.rules_text != self._text:
-            return Proposal(RULES.removeprefix(CONTROL), self._text.encode())
+        if proposal := self._change(fold, caught_up=caught_up):
+            return proposal
         known = self._horizon.known() if self._horizon else {}
         ahead = {
             source: mark_ms
@@ -90,10 +101,29 @@ class MetricsProgram:
         # both say it do no harm.
         return Proposal(FOLLOW.removeprefix(CONTROL), msgspec.json.encode(ahead), fenced=False)
 
+    def _change(self, fold: MetricsFold, *, caught_up: bool) -> Proposal | None:
+        """Return the file's rules if the fold has others.
+
+        Behind the last event at first, so that a zombie's are refused. Where events never cease
+        that does not succeed: then wherever it comes, now and again until the fold sees it.
+        """
+        if fold.rules_text == self._text:
+            self._wished.pop(fold.partition, None)
+            return None
+        now = self._clock()
+        text, again = self._wished.get(fold.partition, ("", 0.0))
+        if text != self._text:
+            again = now + _FENCED_SECONDS
+        unfenced = now >= again
+        self._wished[fold.partition] = (self._text, now + _AGAIN_SECONDS if unfenced else again)
+        if not caught_up and not unfenced:
+            return None
+        return Proposal(RULES.removeprefix(CONTROL), self._text.encode(), fenced=not unfenced)
+
     def _follows(self, fold: MetricsFold, source: str, mark_ms: int) -> bool:
         """Tell whether a lane has been idle long enough, and others are ahead of it."""
         lane = fold.lanes[source]
-        now = time.monotonic()
+        now = self._clock()
         arrival_ns, since = self._quiet.get((fold.partition, source), (-1, now))
         if arrival_ns != lane.time.arrival_ns:
             since = now
