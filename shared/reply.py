@@ -7,7 +7,6 @@ With a domain there are two more before the stream, and a random one at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from nats.aio.msg import Msg
@@ -38,14 +37,11 @@ def last_tokens_of(reply: str) -> list[str]:
 
 
 def status_of(msg: Msg) -> dict[str, str] | None:
-    """Return the headers of a status of the server; None if this is a stored message."""
-    given = msg.headers
-    return given if given is not None and is_status(msg.reply, given) else None
+    """Return the headers of a status of the server; None if this is a stored message.
 
-
-def is_status(reply: str, headers: Mapping[str, str]) -> bool:
-    """Tell a status of the server from a stored message.
-
-    That may have a header `Status` of its publisher's; its reply tells it apart.
+    A stored message may have a header `Status` of its publisher's; its reply tells it apart.
     """
-    return not reply.startswith(_PREFIX) and "Status" in headers
+    given = msg.headers
+    if given is None or "Status" not in given or msg.reply.startswith(_PREFIX):
+        return None
+    return given

@@ -57,9 +57,13 @@ class Headers(Mapping[str, str]):
         self._parsed: dict[str, str] | None = None
 
     def __getitem__(self, name: str) -> str:
-        if self._parsed is None and name.encode() not in self._raw:
-            raise KeyError(name)
         return self._all()[name]
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as Mapping has it
+        """Return the header's value; where it cannot be in the block, without parsing that."""
+        if self._parsed is None and name.encode() not in self._raw:
+            return default
+        return self._all().get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())

@@ -157,7 +157,9 @@ class Reader:
             await subscription.unsubscribe()
 
     async def _receive(self, msg: Msg) -> None:
-        self._take([(msg.subject, msg.reply, msg.headers, msg.data)])
+        # A status is known by its want of a reply: the hot loop then need not look for it.
+        reply_to = "" if reply.status_of(msg) else msg.reply
+        self._take([(msg.subject, reply_to, msg.headers, msg.data)])
 
     def _take(self, arrived: list[Frame]) -> None:
         self._arrived += arrived
@@ -169,8 +171,8 @@ class Reader:
         cut = self._cut
         last, pending = self._last, ""
         for subject, reply_to, headers, data in arrived:
-            if headers is not None and reply.is_status(reply_to, headers):
-                if not self._status(headers):
+            if not reply_to:
+                if not self._status(headers or {}):
                     break
                 continue
             _, stored, delivered, arrival_ns, pending = reply.last_tokens_of(reply_to)
@@ -188,7 +190,7 @@ class Reader:
 
     def _status(self, headers: Mapping[str, str]) -> bool:
         """Take in a status; tell whether reading may go on."""
-        status, words = headers["Status"], headers.get("Description", "")
+        status, words = headers.get("Status", ""), headers.get("Description", "")
         if status == "100":
             delivered = headers.get("Nats-Last-Consumer")
             if delivered and int(delivered) > self._count:

@@ -51,7 +51,7 @@ async def store(client: Client, stage: Stage, bodies: list[bytes], *, ids: bool)
     """Store events in the partition, under the subject that the transform would give them."""
     for n, body in enumerate(bodies):
         subject = f"{stage.source.prefix}.{PARTITION}.control.k{n}"
-        given = {"Nats-Msg-Id": f"id-{secrets.token_hex(4)}", "x": f"é {n}"} if ids else None
+        given = {"Nats-Msg-Id": f"id-{secrets.token_hex(4)}", "Status": f"é {n}"} if ids else None
         await jetstream.publish(client, subject, body, given)
 
 
