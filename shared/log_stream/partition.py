@@ -23,7 +23,8 @@ from shared.log_stream.guard import Place
 from shared.log_stream.policy import LogPolicy, Ownership, PartitionStats
 from shared.log_stream.position import FencedError, Position
 from shared.log_stream.reader import DisturbedError, Reader
-from shared.log_stream.snapshots import Snapshots, SnapshotUnusableError
+from shared.log_stream.restore import restore
+from shared.log_stream.snapshots import Snapshots
 from shared.log_stream.stage import Stage
 from shared.log_stream.upkeep import Upkeep
 from shared.logs import logger
@@ -146,32 +147,9 @@ class Partition:
         return self._stage.position(self.number)
 
     async def _restore(self, record: Position) -> None:
-        self.fold = self._program.fold(record.seed, self.number)
-        for manifest in (record.snapshot, record.base):
-            if manifest is None or self._folded[0]:
-                continue
-            fold = self._program.fold(record.seed, self.number)
-            try:
-                await self._snapshots.restore(manifest, fold)
-            except SnapshotUnusableError as error:
-                _log.warning(
-                    "snapshot unusable, folding anew", partition=self.number, error=str(error)
-                )
-            else:
-                self.fold = fold
-                self._folded = self._upkeep.snapshot_at = (manifest.sequence, manifest.arrival_ns)
-        committed = (record.sequence, record.arrival_ns)
-        self._upkeep.clear = max(committed, record.clear)
-        folds_on = self._stage.stateless or self._folded >= committed
-        needed = {self._upkeep.clear} if folds_on else {self._folded, committed}
-        for place in sorted(needed):
-            await guard.check(self._client, self._stage, self.number, place)
-        if self._stage.stateless:
-            if record.sequence:  # once more, for a part of its outputs may be missing
-                self._folded = (record.sequence - 1, record.arrival_ns)
-            return
-        if record.sequence and not self._folded[0]:
-            await guard.check_whole(self._client, self._stage, self.number, record)
+        state = await restore(self._client, self._stage, self.number, self._program, record)
+        self.fold, self._folded = state.fold, state.folded
+        self._upkeep.snapshot_at, self._upkeep.clear = state.snapshot_at, state.clear
 
     async def _open(self, record: Position) -> None:
         await self._reader.open(max(self._folded[0], record.begin - 1))
