@@ -29,7 +29,7 @@ class MemberCollector:
         )
         broken = GaugeMetricFamily(
             "headrace_broken_partitions",
-            "Partitions stopped because their log is not the one that was folded",
+            "Partitions stopped because of their log, or because their fold failed",
             labels=["group"],
         )
         folds = GaugeMetricFamily(

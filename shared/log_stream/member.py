@@ -23,7 +23,7 @@ from shared.deadline import Deadline
 from shared.jetstream import BROKER_ERRORS
 from shared.log_stream.fold import Program
 from shared.log_stream.guard import LogChangedError
-from shared.log_stream.partition import Partition, StoppedError
+from shared.log_stream.partition import FoldFailedError, Partition, StoppedError
 from shared.log_stream.partitions import owner_of
 from shared.log_stream.policy import LogPolicy, Ownership
 from shared.log_stream.position import FencedError, HeldError
@@ -68,7 +68,8 @@ class Member:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self.partitions: dict[int, Partition] = {}
         self.broken: dict[int, str] = {}
-        """Partitions that are stopped because of their log, with the reason."""
+        """Partitions that are stopped because of their log or their fold, with the reason."""
+        self._failed_at: dict[int, int] = {}
         self.held: dict[int, str] = {}
         """Partitions that a promotion holds, with its words."""
         self.fenced = 0
@@ -139,14 +140,20 @@ class Member:
         for number in range(self._stage.source.partitions):
             mine = owner_of(number, self._members) == self._name
             running = self.partitions.get(number)
-            if not mine or (running is not None and running.reading):
+            if not mine or (running is not None and self._goes_on(running)):
                 self.broken.pop(number, None)
+                self._failed_at.pop(number, None)
             if running is not None and running.stats.commits:
                 self._fences.pop(number, None)
             if running is not None and not mine:
                 running.release()
             elif running is None and mine and now >= self._not_before.get(number, 0.0):
                 self._start(number, group)
+
+    def _goes_on(self, partition: Partition) -> bool:
+        """Tell whether a partition is past what broke it."""
+        failed_at = self._failed_at.get(partition.number, 0)
+        return partition.reading and partition.stats.folded >= failed_at
 
     def _start(self, number: int, group: asyncio.TaskGroup) -> None:
         partition = Partition(
@@ -181,6 +188,16 @@ class Member:
             if self.broken.get(number) != _words(changed):
                 _log.error("partition broken", partition=number, why=_words(changed))
             self.broken[number] = _words(changed)
+        except* FoldFailedError as failed:
+            pause = _LONGEST_PAUSE_SECONDS
+            if self.broken.get(number) != _words(failed):
+                _log.error(
+                    "partition broken", partition=number, why=_words(failed), exc_info=failed
+                )
+            self.broken[number] = _words(failed)
+            self._failed_at[number] = max(
+                one.sequence for one in failed.exceptions if isinstance(one, FoldFailedError)
+            )
         except* BROKER_ERRORS as trouble:
             _log.warning("partition lost the broker", partition=number, why=_words(trouble))
         else:

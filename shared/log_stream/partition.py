@@ -1,8 +1,8 @@
 """One partition at work: claim, restore, read, fold, commit, snapshot, tick.
 
 `run` is the table of contents. It ends by raising: `FencedError` when another member has the
-partition, `LogChangedError` when the log is not the one that was folded, `StoppedError` when
-this member gives it up.
+partition, `LogChangedError` when the log is not the one that was folded, `FoldFailedError` when
+the fold cannot take an event, `StoppedError` when this member gives it up.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from nats.aio.client import Client
 
 from shared.broker import Broker
 from shared.jetstream import BROKER_ERRORS
-from shared.log_stream import guard, position, snapshots
+from shared.log_stream import guard, position
 from shared.log_stream.commit import Committer
 from shared.log_stream.controls import Controls
 from shared.log_stream.fold import CONTROL, Event, Fold, Output, Program
 from shared.log_stream.guard import Place
 from shared.log_stream.policy import LogPolicy, Ownership, PartitionStats
-from shared.log_stream.position import FencedError, Manifest, Position
+from shared.log_stream.position import FencedError, Position
 from shared.log_stream.reader import DisturbedError, Reader
-from shared.log_stream.snapshots import Snapshots, SnapshotUnusableError
+from shared.log_stream.restore import restore
+from shared.log_stream.snapshots import Snapshots
 from shared.log_stream.stage import Stage
 from shared.log_stream.upkeep import Upkeep
 from shared.logs import logger
@@ -38,6 +39,14 @@ _HELD_UP_SECONDS = 2.0
 
 class StoppedError(Exception):
     """The member gives the partition up; says why."""
+
+
+class FoldFailedError(Exception):
+    """The fold raised at an event: a fault of the code, and it would do so again; says where."""
+
+    def __init__(self, words: str, sequence: int) -> None:
+        super().__init__(words)
+        self.sequence = sequence
 
 
 def _nothing() -> None:
@@ -138,32 +147,9 @@ class Partition:
         return self._stage.position(self.number)
 
     async def _restore(self, record: Position) -> None:
-        self.fold = self._program.fold(record.seed, self.number)
-        for manifest in (record.snapshot, record.base):
-            if manifest is None or self._folded[0]:
-                continue
-            fold = self._program.fold(record.seed, self.number)
-            try:
-                await self._snapshots.restore(manifest, fold)
-            except SnapshotUnusableError as error:
-                _log.warning(
-                    "snapshot unusable, folding anew", partition=self.number, error=str(error)
-                )
-            else:
-                self.fold = fold
-                self._folded = self._upkeep.snapshot_at = (manifest.sequence, manifest.arrival_ns)
-        committed = (record.sequence, record.arrival_ns)
-        self._upkeep.clear = max(committed, record.clear)
-        folds_on = self._stage.stateless or self._folded >= committed
-        needed = {self._upkeep.clear} if folds_on else {self._folded, committed}
-        for place in sorted(needed):
-            await guard.check(self._client, self._stage, self.number, place)
-        if self._stage.stateless:
-            if record.sequence:  # once more, for a part of its outputs may be missing
-                self._folded = (record.sequence - 1, record.arrival_ns)
-            return
-        if record.sequence and not self._folded[0]:
-            await guard.check_whole(self._client, self._stage, self.number, record)
+        state = await restore(self._client, self._stage, self.number, self._program, record)
+        self.fold, self._folded = state.fold, state.folded
+        self._upkeep.snapshot_at, self._upkeep.clear = state.snapshot_at, state.clear
 
     async def _open(self, record: Position) -> None:
         await self._reader.open(max(self._folded[0], record.begin - 1))
@@ -181,9 +167,7 @@ class Partition:
             if until := self._ownership.until():
                 events = [event for event in events if event.sequence <= until]
             if events:
-                self._fold_batch(events, committer, record)
-                if any(not event.subject.startswith(CONTROL) for event in events):
-                    self._controls.not_idle()
+                await self._take_in(events, committer, record)
             await committer.below(_MOST_WAITING_OUTPUTS)
             await self._snapshot_when_worth_it(committer)
             if time.monotonic() - began > _HELD_UP_SECONDS:
@@ -214,14 +198,32 @@ class Partition:
             raise DisturbedError("events are gone from the log that were not read")
         return events
 
+    async def _take_in(self, events: list[Event], committer: Committer, record: Position) -> None:
+        try:
+            self._fold_batch(events, committer, record)
+        except FoldFailedError:
+            await committer.below(0)  # what came before that event is out
+            raise
+        if any(not event.subject.startswith(CONTROL) for event in events):
+            self._controls.not_idle()
+
     def _fold_batch(self, events: list[Event], committer: Committer, record: Position) -> None:
         if not self._folded[0]:
             committer.begun_with((events[0].sequence, events[0].arrival_ns))
         apply = self.fold.apply
-        for event in events:
-            outputs = apply(event)
-            if outputs:
-                self._emit(event, outputs, committer, record)
+        event = events[0]
+        try:
+            for event in events:
+                outputs = apply(event)
+                if outputs:
+                    self._emit(event, outputs, committer, record)
+        except Exception as error:
+            raise FoldFailedError(
+                f"partition {self.number} of {self._stage.group}: the fold failed at "
+                f"{self._stage.source.name}:{event.sequence} ({error!r}); "
+                "start a version that can take that event",
+                event.sequence,
+            ) from error
         last = events[-1]
         self._folded = (last.sequence, last.arrival_ns)
         self._since_snapshot += len(events)
@@ -289,29 +291,9 @@ class Partition:
     async def _snapshot(self, committer: Committer) -> None:
         if not self._since_snapshot or self._stage.stateless:
             return
-        at, epoch = self._folded, committer.record.epoch
-        began = time.monotonic()
-        chunks = await snapshots.encode(self.fold.snapshot())
-        await committer.below(0)  # a snapshot's outputs must be out before it counts
-        try:
-            sequences, crc = await self._snapshots.store(f"{epoch}-{at[0]}", chunks)
-        except BROKER_ERRORS as error:
-            _log.warning("snapshot failed", partition=self.number, error=str(error))
+        manifest = await self._snapshots.take(self.fold, self._folded, committer)
+        if manifest is None:
             self._since_snapshot = self._since_snapshot // 2  # again, but not at once
             return
-        size = sum(map(len, chunks))
-        manifest = Manifest(*at, self.fold.schema, sequences, crc, size)
-        await committer.name_snapshot(manifest)
-        self._since_snapshot, self._upkeep.snapshot_at = 0, at
-        self.stats.snapshot_taken(size)
-        try:
-            await self._snapshots.remove_older(manifest)
-        except BROKER_ERRORS as error:
-            _log.warning("old snapshots stay", partition=self.number, error=str(error))
-        _log.info(
-            "snapshot stored",
-            partition=self.number,
-            position=at[0],
-            bytes=size,
-            seconds=round(time.monotonic() - began, 3),
-        )
+        self._since_snapshot, self._upkeep.snapshot_at = 0, self._folded
+        self.stats.snapshot_taken(manifest.size)

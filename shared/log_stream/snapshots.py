@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -16,10 +17,15 @@ import nats.errors
 from nats.aio.client import Client
 
 from shared import jetstream
-from shared.jetstream import JetStreamError
+from shared.jetstream import BROKER_ERRORS, JetStreamError
+from shared.log_stream.commit import Committer
 from shared.log_stream.fold import Fold
+from shared.log_stream.guard import Place
 from shared.log_stream.position import Manifest
 from shared.log_stream.stage import Stage
+from shared.logs import logger
+
+_log = logger("partition")
 
 _CHUNK_BYTES = 400_000
 _AT_ONCE = 8
@@ -54,8 +60,40 @@ class Snapshots:
 
     def __init__(self, client: Client, stage: Stage, partition: int) -> None:
         self._client = client
+        self._partition = partition
         self._stream = stage.snapshots.name
         self._prefix = f"{stage.snapshot_prefix}.{partition}"
+
+    async def take(self, fold: Fold, at: Place, committer: Committer) -> Manifest | None:
+        """Save the state that the fold has at a place, and let the record name it; None: not now.
+
+        Nothing may be folded meanwhile. Raises `FencedError`.
+        """
+        began = time.monotonic()
+        chunks = await encode(fold.snapshot())
+        await committer.below(0)  # a snapshot's outputs must be out before it counts
+        name = f"{committer.record.epoch}-{at[0]}"
+        try:
+            sequences, crc = await self.store(name, chunks)
+        except BROKER_ERRORS as error:
+            _log.warning("snapshot failed", partition=self._partition, error=str(error))
+            return None
+        size = sum(map(len, chunks))
+        manifest = Manifest(*at, fold.schema, sequences, crc, size)
+        await committer.name_snapshot(manifest)
+        try:
+            await self.remove_older(manifest)
+        except BROKER_ERRORS as error:
+            _log.warning("old snapshots stay", partition=self._partition, error=str(error))
+        seconds = round(time.monotonic() - began, 3)
+        _log.info(
+            "snapshot stored",
+            partition=self._partition,
+            position=at[0],
+            bytes=size,
+            seconds=seconds,
+        )
+        return manifest
 
     async def store(self, name: str, chunks: list[bytes]) -> tuple[tuple[int, ...], int]:
         """Store the chunks under a name of their own; return their sequences and the CRC-32."""

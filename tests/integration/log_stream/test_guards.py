@@ -78,9 +78,10 @@ async def test_an_idle_partition_goes_on_when_its_last_event_has_left_the_log(
     server: Server, client: Client, unique: str
 ) -> None:
     stage = await prepare(client, unique)
-    async with member(server.url, unique, "a", CAREFUL):
+    async with member(server.url, unique, "a", CAREFUL) as a:
         await publish(client, unique, KEYS)
         await eventually(lambda: complete(client, unique))
+        await eventually(lambda: _no_window_open(a))
         await publish(client, unique, BUSY_KEYS)
         await eventually(lambda: quiet(client, stage))
         last = (await records(client, stage))[IDLE].sequence

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
 from nats.aio.client import Client
 from structlog.testing import capture_logs
 
 from shared import jetstream
+from shared.log_stream.fold import Event, Output
 from shared.log_stream.member import Member
 from shared.log_stream.partition import Partition
-from shared.log_stream.partitions import owner_of
+from shared.log_stream.partitions import owner_of, partition_of
+from shared.log_stream.stage import Stage
 from tests.eventually import eventually
-from tests.log_rig import PARTITIONS, complete, member, owners, prepare, publish
+from tests.log_rig import PARTITIONS, Counting, complete, member, owners, prepare, publish, records
 from tests.server import Server
 
 KEYS = [f"k{n % 13}" for n in range(130)]
@@ -79,3 +81,44 @@ def refused(said: Iterable[MutableMapping[str, Any]]) -> set[str]:
     """Return the positions whose commit was refused for want of room, as the log says it."""
     lines = [line for line in said if line["event"] == "commit failed"]
     return {line["subject"] for line in lines if "maximum bytes exceeded" in line["error"]}
+
+
+class Fragile(Counting):
+    """Cannot take an event that says so."""
+
+    def apply(self, event: Event) -> Sequence[Output]:
+        if b"fragile" in event.data:
+            raise KeyError("fragile")
+        return super().apply(event)
+
+
+async def test_a_fold_that_fails_stops_its_partition_and_no_other(
+    server: Server, client: Client, unique: str
+) -> None:
+    stage = await prepare(client, unique)
+    number = partition_of(PARTITIONS, KEYS[0])
+    async with member(server.url, unique, "a", fold=Fragile) as a:
+        await eventually(lambda: rightful(a, names=("a",)))
+        others = {n: one for n, one in run_by(a).items() if n != number}
+        await publish(client, unique, KEYS)
+        await publish(client, unique, [KEYS[0]], {"fragile": True})
+        await publish(client, unique, KEYS)
+        await eventually(lambda: number in a.broken)
+        assert f"the fold failed at {stage.source.name}:" in a.why_not_ready()[0]
+        done = await records(client, stage)
+        await eventually(lambda: _all_done(client, stage, number))
+        assert run_by(a) == others
+        assert done[number].sequence > 0  # what came before is out
+    async with member(server.url, unique, "b") as b:
+        await eventually(lambda: complete(client, unique))
+        assert b.ready
+
+
+async def _all_done(client: Client, stage: Stage, but: int) -> bool:
+    """Whether every other partition has folded what there is of it."""
+    for number, record in (await records(client, stage)).items():
+        events = stage.events(number)
+        last = await jetstream.last_message(client, stage.source.name, events)
+        if number != but and (last is None or record.sequence < last.sequence):
+            return False
+    return True
