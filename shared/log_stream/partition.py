@@ -15,15 +15,15 @@ from nats.aio.client import Client
 
 from shared.broker import Broker
 from shared.jetstream import BROKER_ERRORS
-from shared.log_stream import guard, position, snapshots
+from shared.log_stream import guard, position
 from shared.log_stream.commit import Committer
 from shared.log_stream.controls import Controls
 from shared.log_stream.fold import CONTROL, Event, Fold, Output, Program
 from shared.log_stream.guard import Place
 from shared.log_stream.policy import LogPolicy, Ownership, PartitionStats
-from shared.log_stream.position import FencedError, Manifest, Position
+from shared.log_stream.position import FencedError, Position
 from shared.log_stream.reader import DisturbedError, Reader
-from shared.log_stream.snapshots import Snapshots, SnapshotUnusableError
+from shared.log_stream.saving import Saving
 from shared.log_stream.stage import Stage
 from shared.log_stream.upkeep import Upkeep
 from shared.logs import logger
@@ -62,18 +62,19 @@ class Partition:
         self._program = program
         self._policy = policy
         self._ownership = ownership
-        self._snapshots = Snapshots(broker.client, stage, number)
         self._reader = Reader(broker, stage, number, batch_parser=policy.batch_parser)
         self._release = asyncio.Event()
         self._folded: Place = (0, 0)
         """The event folded last."""
-        self._since_snapshot = 0
         self._upkeep = Upkeep(broker.client, stage, number, policy.upkeep_seconds)
         self._move_at = 0.0
         self.reading = False
         """Whether the log was found to be the one that was folded, and is being read."""
         self.fold: Fold = program.fold("", number)
         self.stats = PartitionStats()
+        self._saving = Saving(
+            broker.client, stage, number, policy.snapshot_least_events, self.stats
+        )
         self._controls = Controls(
             broker.client, stage, number, program, policy.idle_seconds, self.stats
         )
@@ -138,20 +139,10 @@ class Partition:
         return self._stage.position(self.number)
 
     async def _restore(self, record: Position) -> None:
-        self.fold = self._program.fold(record.seed, self.number)
-        for manifest in (record.snapshot, record.base):
-            if manifest is None or self._folded[0]:
-                continue
-            fold = self._program.fold(record.seed, self.number)
-            try:
-                await self._snapshots.restore(manifest, fold)
-            except SnapshotUnusableError as error:
-                _log.warning(
-                    "snapshot unusable, folding anew", partition=self.number, error=str(error)
-                )
-            else:
-                self.fold = fold
-                self._folded = self._upkeep.snapshot_at = (manifest.sequence, manifest.arrival_ns)
+        self.fold = await self._saving.restore(
+            record, lambda: self._program.fold(record.seed, self.number)
+        )
+        self._folded = self._saving.at
         committed = (record.sequence, record.arrival_ns)
         self._upkeep.clear = max(committed, record.clear)
         folds_on = self._stage.stateless or self._folded >= committed
@@ -185,7 +176,7 @@ class Partition:
                 if any(not event.subject.startswith(CONTROL) for event in events):
                     self._controls.not_idle()
             await committer.below(_MOST_WAITING_OUTPUTS)
-            await self._snapshot_when_worth_it(committer)
+            await self._saving.save_when_worth_it(self.fold, self._folded, committer)
             if time.monotonic() - began > _HELD_UP_SECONDS:
                 # Nothing was asked for meanwhile: what came may be gone again, unread.
                 await self._reopen("held up by folding, committing or a snapshot", record)
@@ -203,7 +194,7 @@ class Partition:
                 await self._move_when_due(committer)
             self.stats.follow(self.fold, self._folded, committer)
         await committer.move(self._folded)
-        await self._snapshot(committer)
+        await self._saving.save(self.fold, self._folded, committer)
         await self._keep_up(committer)
 
     async def _batch(self) -> list[Event]:
@@ -224,7 +215,7 @@ class Partition:
                 self._emit(event, outputs, committer, record)
         last = events[-1]
         self._folded = (last.sequence, last.arrival_ns)
-        self._since_snapshot += len(events)
+        self._saving.since += len(events)
         self.stats.events += len(events)
 
     def _emit(
@@ -277,41 +268,7 @@ class Partition:
                 return
 
     async def _keep_up(self, committer: Committer) -> None:
-        if self._since_snapshot and await self._upkeep.snapshot_fades():
-            await self._snapshot(committer)
+        if self._saving.since and await self._upkeep.snapshot_fades(self._saving.at):
+            await self._saving.save(self.fold, self._folded, committer)
         if not self._reader.lag and not committer.waiting_outputs:
             await self._upkeep.move_on(committer, self._folded)
-
-    async def _snapshot_when_worth_it(self, committer: Committer) -> None:
-        if self._since_snapshot >= max(self._policy.snapshot_least_events, self.fold.keys()):
-            await self._snapshot(committer)
-
-    async def _snapshot(self, committer: Committer) -> None:
-        if not self._since_snapshot or self._stage.stateless:
-            return
-        at, epoch = self._folded, committer.record.epoch
-        began = time.monotonic()
-        chunks = await snapshots.encode(self.fold.snapshot())
-        await committer.below(0)  # a snapshot's outputs must be out before it counts
-        try:
-            sequences, crc = await self._snapshots.store(f"{epoch}-{at[0]}", chunks)
-        except BROKER_ERRORS as error:
-            _log.warning("snapshot failed", partition=self.number, error=str(error))
-            self._since_snapshot = self._since_snapshot // 2  # again, but not at once
-            return
-        size = sum(map(len, chunks))
-        manifest = Manifest(*at, self.fold.schema, sequences, crc, size)
-        await committer.name_snapshot(manifest)
-        self._since_snapshot, self._upkeep.snapshot_at = 0, at
-        self.stats.snapshot_taken(size)
-        try:
-            await self._snapshots.remove_older(manifest)
-        except BROKER_ERRORS as error:
-            _log.warning("old snapshots stay", partition=self.number, error=str(error))
-        _log.info(
-            "snapshot stored",
-            partition=self.number,
-            position=at[0],
-            bytes=size,
-            seconds=round(time.monotonic() - began, 3),
-        )

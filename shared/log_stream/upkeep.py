@@ -32,7 +32,6 @@ class Upkeep:
         self._next = time.monotonic() + seconds
         self.clear: Place = (0, 0)
         """Up to here the log holds no more of the partition than was folded or committed."""
-        self.snapshot_at: Place = (0, 0)
 
     def due(self) -> bool:
         """Tell whether it is time to look; once, then the time runs anew."""
@@ -42,14 +41,14 @@ class Upkeep:
         self._next = now + self._seconds
         return True
 
-    async def snapshot_fades(self) -> bool:
+    async def snapshot_fades(self, snapshot_at: Place) -> bool:
         """Tell whether what a restore folds after the last snapshot will be dropped soon."""
         try:
             info = await jetstream.call(self._client, f"STREAM.INFO.{self._stage.source.name}")
         except BROKER_ERRORS as error:
             _log.warning("log not looked at", partition=self._number, error=str(error))
             return False
-        return guard.is_fading(info, self.snapshot_at)
+        return guard.is_fading(info, snapshot_at)
 
     async def move_on(self, committer: Committer, folded: Place) -> None:
         """Note in the record how far the log holds no more of the partition than was folded.

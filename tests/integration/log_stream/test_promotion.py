@@ -12,8 +12,9 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.broker import connected
-from shared.log_stream import generation as generations
-from shared.log_stream.generation import Begun, generation_of
+from shared.log_stream import generations
+from shared.log_stream.generation import generation_of
+from shared.log_stream.generations import Begun
 from shared.log_stream.live_records import abort
 from shared.log_stream.promote import Promotion
 from shared.log_stream.verify import verify
