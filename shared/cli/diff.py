@@ -13,7 +13,7 @@ from shared.cli.log_services import Service
 from shared.cli.progress import progress_line
 from shared.cli.replay import existing
 from shared.cli.windows import Window
-from shared.log_stream import generation as generations
+from shared.log_stream import generations
 from shared.log_stream.diff import Comparison, compare
 from shared.log_stream.emitted import Within
 from shared.log_stream.generation import Generation

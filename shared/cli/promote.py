@@ -11,7 +11,8 @@ from shared.cli.log_services import Service, of_service
 from shared.cli.progress import progress_line
 from shared.cli.replay import existing
 from shared.cli.signals import stop_on_signals
-from shared.log_stream import generation as generations
+from shared.log_stream import generations
+from shared.log_stream.generation import LIVE, generation_of
 from shared.log_stream.live_records import abort as undo
 from shared.log_stream.promote import Promotion
 
@@ -28,7 +29,7 @@ def promote(service: Service, name: Name, *, abort: Abort = False) -> None:
     any point, the same command completes it. Their rule file must be the promoted one, else
     they change the rules back.
     """
-    if name == generations.LIVE:
+    if name == LIVE:
         raise terminal.failed("live is live already", code=terminal.WRONG_USE)
     terminal.run(_abort(service, name) if abort else _promote(service, name))
 
@@ -48,9 +49,7 @@ async def _promote(service: str, name: str) -> None:
             if await promotion.catch_up(show, stop):
                 raise terminal.failed("stopped before anything changed", code=terminal.INTERRUPTED)
         await promotion.complete()
-        for note in await generations.notes(
-            broker.client, generations.generation_of(generation.live, generations.LIVE)
-        ):
+        for note in await generations.notes(broker.client, generation_of(generation.live, LIVE)):
             terminal.print_line(note)
     terminal.print_line(f"{name} is live")
 

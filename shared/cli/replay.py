@@ -16,9 +16,9 @@ from shared.cli.log_services import Service, log_service, of_service
 from shared.cli.progress import progress_line
 from shared.cli.selecting import parse_since
 from shared.cli.signals import stop_on_signals
-from shared.log_stream import generation as generations
-from shared.log_stream import position
-from shared.log_stream.generation import Begun, Generation, GenerationError, generation_of
+from shared.log_stream import generations, position
+from shared.log_stream.generation import LIVE, Generation, GenerationError, generation_of
+from shared.log_stream.generations import Begun
 from shared.log_stream.replay import replay as run
 from shared.log_stream.replay import sequence_at
 
@@ -129,10 +129,10 @@ def named(service: str, name: str) -> Generation:
 async def existing(client: Client, service: str, name: str) -> Generation:
     """Return a generation that was begun; where none was, the command ends."""
     generation = named(service, name)
-    if name != generations.LIVE and await generations.begun(client, generation) is None:
+    if name != LIVE and await generations.begun(client, generation) is None:
         found = await generations.names(client, generation.live)
         raise terminal.failed(
-            f"{service} has no generation {name}; it has {', '.join((*found, generations.LIVE))}",
+            f"{service} has no generation {name}; it has {', '.join((*found, LIVE))}",
             code=terminal.WRONG_USE,
         )
     return generation
@@ -220,7 +220,7 @@ async def _list(service: str) -> None:
 
 async def _remove(service: str, name: str) -> None:
     generation = named(service, name)
-    if name == generations.LIVE:
+    if name == LIVE:
         raise terminal.failed("live is not removed: that is what the service writes", code=2)
     async with terminal.broker_client() as client:
         if await generations.begun(client, generation) is None:

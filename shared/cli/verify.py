@@ -13,15 +13,16 @@ from shared.cli.log_services import Service
 from shared.cli.progress import progress_line
 from shared.cli.replay import existing
 from shared.cli.windows import Window
-from shared.log_stream import generation as generations
+from shared.log_stream import generations
 from shared.log_stream import verify as verifying
 from shared.log_stream.emitted import Within
+from shared.log_stream.generation import LIVE
 from shared.log_stream.verify import UnverifiableError
 
 Of = Annotated[str, typer.Option("--of", help="A generation of a replay.", metavar="NAME")]
 
 
-def verify(service: Service, *, of: Of = generations.LIVE, window: Window = None) -> None:
+def verify(service: Service, *, of: Of = LIVE, window: Window = None) -> None:
     """Fold the logs again and compare, byte for byte, with what was emitted from them.
 
     Nothing is written, and the members may run meanwhile. A line tells from which event on

@@ -28,7 +28,8 @@ from shared import jetstream
 from shared.broker import Broker
 from shared.jetstream import StoredMessage
 from shared.log_stream import position
-from shared.log_stream.generation import LIVE, Begun, Generation, GenerationError, generation_of
+from shared.log_stream.generation import LIVE, Generation, GenerationError, generation_of
+from shared.log_stream.generations import Begun
 from shared.log_stream.guard import LogChangedError
 from shared.log_stream.live_records import abort, has_members, read_record, records_of, switch
 from shared.log_stream.replay import Claim, Run, first_of, replay, tails

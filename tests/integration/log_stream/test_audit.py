@@ -14,7 +14,8 @@ from shared.log_stream import position
 from shared.log_stream.diff import Comparison, compare
 from shared.log_stream.emitted import Within
 from shared.log_stream.expected import Verdict
-from shared.log_stream.generation import Begun, generation_of
+from shared.log_stream.generation import generation_of
+from shared.log_stream.generations import Begun
 from shared.log_stream.replay import sequence_at
 from shared.log_stream.verify import UnverifiableError, verify
 from tests.eventually import eventually

@@ -9,8 +9,9 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.broker import connected
-from shared.log_stream import generation as generations
-from shared.log_stream.generation import Begun, GenerationError, generation_of
+from shared.log_stream import generations
+from shared.log_stream.generation import GenerationError, generation_of, prefix_of
+from shared.log_stream.generations import Begun
 from shared.log_stream.replay import replay
 from shared.settings import BrokerSettings
 from tests.eventually import eventually
@@ -23,7 +24,7 @@ KEYS = [f"k{n % 13}" for n in range(120)]
 
 async def outputs(client: Client, name: str, generation: str = "live") -> dict[str, list[bytes]]:
     """Return a generation's results by their live subject."""
-    prefix = generations.prefix_of(generation)
+    prefix = prefix_of(generation)
     stream = f"OUT_{name}" if generation == "live" else f"OUT_{name}-{generation}"
     found = await messages(client, stream, f"{prefix}out.{name}.>")
     return by_subject((subject.removeprefix(prefix), data) for subject, data in found)

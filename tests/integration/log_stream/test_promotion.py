@@ -12,8 +12,9 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.broker import connected
-from shared.log_stream import generation as generations
-from shared.log_stream.generation import Begun, generation_of
+from shared.log_stream import generations
+from shared.log_stream.generation import generation_of
+from shared.log_stream.generations import Begun
 from shared.log_stream.live_records import abort
 from shared.log_stream.promote import Promotion
 from shared.log_stream.verify import verify
@@ -214,6 +215,8 @@ async def test_it_works_without_members_too(server: Server, client: Client, uniq
     await begin_other(server, client, unique)
     await promote(server, client, unique)
     assert await once(client, unique, 2) == {2}  # live was behind: run up by its own state
+    snapshots = f"STREAM.PURGE.SNAP_{unique}"  # the first stage has the log to fold anew
+    await jetstream.call(client, snapshots, {"filter": f"snap-{unique}.base.>"})
     async with live(server.url, unique):
         await publish(client, unique, KEYS)
         await eventually(lambda: settled(client, unique, 3 * len(KEYS)))
