@@ -11,7 +11,7 @@ from shared import jetstream
 from shared.cli import terminal
 from shared.cli.log_services import Service
 from shared.cli.progress import progress_line
-from shared.cli.replay import existing
+from shared.cli.replay import existing, named
 from shared.cli.windows import Window
 from shared.log_stream import generations
 from shared.log_stream.diff import Comparison, compare
@@ -27,6 +27,8 @@ def diff(service: Service, one: One, other: Other, *, window: Window = None) -> 
 
     Compared are bodies and headers. Ends with 1 where something differs.
     """
+    for name in (one, other):
+        named(service, name)  # what cannot be needs no server to say so
     if terminal.run(_diff(service, (one, other), window)):
         raise typer.Exit(terminal.FAILED)
 

@@ -11,6 +11,7 @@ from shared.cli import terminal
 from shared.cli.schema import unknown_name
 from shared.log_stream.stage import StageEntry
 from shared.registry import ServiceEntry
+from shared.settings import SettingsError
 
 Service = Annotated[str, typer.Argument(help="A log service, such as metrics_aggregator.")]
 
@@ -27,8 +28,11 @@ def of_service(name: str) -> ServiceEntry:
 
 
 def log_service(name: str) -> tuple[StageEntry, ...]:
-    """Return the stages of one; a name that no log service has ends the command."""
-    found = log_services()
+    """Return the stages of one; a name that no log service has, or a setting, ends the command."""
+    try:
+        found = log_services()
+    except SettingsError as error:
+        raise terminal.failed(str(error), code=terminal.WRONG_USE) from error
     if name not in found:
         raise terminal.failed(unknown_name(name, found), code=terminal.WRONG_USE)
     return found[name]

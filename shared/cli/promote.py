@@ -8,8 +8,7 @@ import typer
 
 from shared.cli import terminal
 from shared.cli.log_services import Service, of_service
-from shared.cli.progress import progress_line
-from shared.cli.replay import existing
+from shared.cli.replay import existing, folding
 from shared.cli.signals import stop_on_signals
 from shared.log_stream import generations
 from shared.log_stream.generation import LIVE, generation_of
@@ -45,9 +44,11 @@ async def _promote(service: str, name: str) -> None:
         if await promotion.is_live():
             terminal.print_line(f"{name} is live already")
             return
-        with progress_line("left", None) as show, stop_on_signals() as stop:
-            if await promotion.catch_up(show, stop):
-                raise terminal.failed("stopped before anything changed", code=terminal.INTERRUPTED)
+        async with folding(broker.client, generation, begun, "catching up") as left:
+            with stop_on_signals() as stop:
+                stopped = await promotion.catch_up(left, stop)
+        if stopped:
+            raise terminal.failed("stopped before anything changed", code=terminal.INTERRUPTED)
         await promotion.complete()
         for note in await generations.notes(broker.client, generation_of(generation.live, LIVE)):
             terminal.print_line(note)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +83,7 @@ async def _replay(service: str, name: str, asked: str, rules: str | None) -> Non
         begun = await generations.begin(
             broker.client, generation, Begun(asked, begins, rules, seed)
         )
-        stopped = await run_to_the_end(broker, generation, begun)
+        stopped = await _run_to_the_end(broker, generation, begun)
     if stopped:
         raise terminal.failed("stopped; the same command goes on", code=terminal.INTERRUPTED)
     begins_at = ", ".join(
@@ -96,26 +98,36 @@ async def _replay(service: str, name: str, asked: str, rules: str | None) -> Non
     )
 
 
-async def run_to_the_end(broker: Broker, generation: Generation, begun: Begun) -> bool:
+async def _run_to_the_end(broker: Broker, generation: Generation, begun: Begun) -> bool:
     """Run it with a progress bar; tell whether a signal stopped it."""
+    async with folding(broker.client, generation, begun, "replay") as left:
+        with stop_on_signals() as stop:
+            stopped = await run(broker, generation, left, stop)
+        if not stopped:
+            left(0, "all folded")
+    return stopped
+
+
+@contextlib.asynccontextmanager
+async def folding(
+    client: Client, generation: Generation, begun: Begun, title: str
+) -> AsyncIterator[Callable[[int, str], None]]:
+    """Show a bar of the events to fold; give a function that is told how many are left."""
     total = 0
     for entry in generation.first:
-        info = await jetstream.call(broker.client, f"STREAM.INFO.{entry.stage.source.name}")
-        state = info["state"]
-        begin = max(state["first_seq"], begun.begins[entry.stage.source.name])
+        stream = entry.stage.source.name
+        state = (await jetstream.call(client, f"STREAM.INFO.{stream}"))["state"]
+        begin = max(state["first_seq"], begun.begins[stream])
         total += max(0, state["last_seq"] + 1 - begin)
-    with progress_line("replay", total) as show, stop_on_signals() as stop:
-        done = 0
+    done = 0
+    with progress_line(title, total) as show:
 
         def left(events: int, words: str) -> None:
             nonlocal done
             done = max(done, total - events)
             show(done, words)
 
-        stopped = await run(broker, generation, left, stop)
-        if not stopped:
-            show(total, "all folded")
-    return stopped
+        yield left
 
 
 def named(service: str, name: str) -> Generation:

@@ -11,7 +11,7 @@ from shared import jetstream
 from shared.cli import terminal
 from shared.cli.log_services import Service
 from shared.cli.progress import progress_line
-from shared.cli.replay import existing
+from shared.cli.replay import existing, named
 from shared.cli.windows import Window
 from shared.log_stream import generations
 from shared.log_stream import verify as verifying
@@ -28,6 +28,7 @@ def verify(service: Service, *, of: Of = LIVE, window: Window = None) -> None:
     Nothing is written, and the members may run meanwhile. A line tells from which event on
     (`from=`) where that is not the beginning. Ends with 1 where something differs.
     """
+    named(service, of)  # what cannot be needs no server to say so
     if terminal.run(_verify(service, of, window)):
         raise typer.Exit(terminal.FAILED)
 

@@ -88,7 +88,7 @@ class Promotion:
                     if record.held or alone:  # it stays there: to go further would part them
                         ends[number] = min(ends[number], record.sequence)
                 until[new.stage.group] = ends
-        self._say("catching up with the log")
+        self._say("catching up")
         if await replay(self._broker, self._generation, show, stop, until):
             return True
         await self._claim.take()
