@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
+import structlog
 from nats.aio.client import Client
 
 from shared import jetstream
@@ -169,6 +170,7 @@ class Member:
 
     async def _own(self, partition: Partition) -> None:
         """Run one partition; whatever ends it leaves the others running."""
+        structlog.contextvars.bind_contextvars(group=self.group)  # for all that this task logs
         number, pause = partition.number, _PAUSE_SECONDS
         try:
             await partition.run(claimed=lambda: self.held.pop(number, None))
