@@ -19,7 +19,7 @@ from shared.topology import NANOSECONDS, Durable, Log, PartitionedLog, Stream, T
 
 _log = logger("provision")
 
-_FIXED_STREAM_FIELDS = frozenset({"retention", "storage"})
+_FIXED_STREAM_FIELDS = frozenset({"retention", "storage", "subject_transform"})
 _FIXED_DURABLE_FIELDS = frozenset({"deliver_policy", "ack_policy", "max_waiting"})
 _ZERO_MEANS_UNLIMITED = frozenset(
     {"max_msgs", "max_bytes", "max_msg_size", "max_msgs_per_subject", "max_deliver"}
@@ -135,8 +135,9 @@ async def _plan_stream(client: Client, stream: Stream, settings: StreamSettings)
     if 0 < want["max_age"] < want.get("duplicate_window", 0):
         want["duplicate_window"] = want["max_age"]
     name = want["name"]
+    # JetStream could change a transform, but messages of one key would lie in two partitions.
     mend = (
-        f"JetStream cannot change this in place. Back up and remove the stream: "
+        f"This cannot be changed in place. Back up and remove the stream: "
         f"`nats stream backup {name} ./{name}.backup && nats stream rm {name}`, "
         f"then `headrace provision`."
     )

@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 
 from msgspec import Struct
 
-from shared.log_stream.stage import StageEntry
+from shared.log_stream.stage import Stage, StageEntry
 from shared.topology import Topology
 
 ENTRY_POINT_GROUP = "headrace.services"
@@ -59,6 +59,8 @@ class ServiceEntry(Struct, frozen=True):
     """
     fixed_seed: FixedSeed | None = None
     """Where rules decide what a fold does, and `headrace replay --rules` can replace them."""
+    beside: Callable[[], tuple[Stage, ...]] = tuple
+    """Stages that no replay copies, for `headrace lag`: projections, and feeds from other logs."""
     demo: DemoTraffic | None = None
     try_it: tuple[str, ...] = ()
     """Commands for a newcomer, printed by `headrace up` when the service is ready."""

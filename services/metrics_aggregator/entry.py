@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from services.metrics_aggregator.demo import make_sample
 from services.metrics_aggregator.fixed_seed import fixed_seed
-from services.metrics_aggregator.settings import PartitionSettings
+from services.metrics_aggregator.settings import MetricsSettings, PartitionSettings
 from services.metrics_aggregator.topology import (
     SERVICE,
+    feed_stage,
+    latest_stage,
     merge_stage,
     merges,
     sample_stage,
@@ -14,9 +18,9 @@ from services.metrics_aggregator.topology import (
 )
 from shared.contracts.telemetry import Measurement, MetricResult
 from shared.log_stream.fold import Fold
-from shared.log_stream.stage import StageEntry
+from shared.log_stream.stage import Stage, StageEntry
 from shared.registry import MessageType, ServiceEntry
-from shared.settings import load
+from shared.settings import SettingsError, load
 
 _LAST = (1 << 63) - 1
 """The longest sequence that a seed may have to name."""
@@ -40,6 +44,22 @@ def _stages() -> tuple[StageEntry, ...]:
         StageEntry(sample_stage(settings), sample_fold),
         StageEntry(merge_stage(settings), merge_fold),
     )
+
+
+def _beside() -> tuple[Stage, ...]:
+    """Return the projection of latest results, and the feeds of the rules that are set here."""
+    from services.metrics_aggregator.program import MetricsProgram  # noqa: PLC0415 - as said
+
+    settings = load(MetricsSettings)
+    try:
+        sources = MetricsProgram(Path(settings.rules) if settings.rules else None).sources()
+    except ValueError as error:
+        raise SettingsError(f"METRICS_RULES: {error}") from None
+    feeds = (
+        feed_stage(settings.partitions, key, source.stream, source.subject)
+        for key, source in sources.items()
+    )
+    return (latest_stage(), *feeds)
 
 
 def _fixed_seed(rules: str, until: int | None) -> str:
@@ -66,6 +86,7 @@ ENTRY = ServiceEntry(
         ),
     ),
     stages=_stages,
+    beside=_beside,
     fixed_seed=_fixed_seed,
     demo=make_sample,
     try_it=(

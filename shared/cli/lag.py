@@ -13,7 +13,7 @@ from rich.table import Table
 
 from shared import jetstream
 from shared.cli import terminal
-from shared.cli.log_services import log_service, log_services
+from shared.cli.log_services import log_service, log_services, of_service
 from shared.jetstream import JetStreamError
 from shared.log_stream import position
 from shared.log_stream.stage import Stage
@@ -53,7 +53,11 @@ async def rows(client: Client, stages: tuple[Stage, ...]) -> list[Row]:
 
 async def _lag(service: str | None, *, once: bool) -> None:
     found = log_services() if service is None else {service: log_service(service)}
-    stages = tuple(entry.stage for entries in found.values() for entry in entries)
+    stages = tuple(
+        stage
+        for name, entries in found.items()
+        for stage in (*(entry.stage for entry in entries), *of_service(name).beside())
+    )
     async with terminal.broker_client() as client:
         if not terminal.console.is_terminal:
             for row in await rows(client, stages):

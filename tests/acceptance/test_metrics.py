@@ -86,6 +86,8 @@ async def test_samples_of_the_nats_cli_become_results_and_nonsense_a_dead_letter
     assert lag.code == 0, lag
     assert lag.out.count("metrics_aggregator") == 4
     assert lag.out.count("metrics_merger") == 1
+    assert lag.out.count("metrics_latest") == 1
+    assert lag.out.count("metrics_feed-") == 1  # the demo's rules read invoices
 
 
 async def test_samples_of_one_group_on_many_subjects_give_one_result(

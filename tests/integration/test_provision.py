@@ -13,7 +13,7 @@ from shared import jetstream, registry
 from shared.cli.topologies import united
 from shared.provision import ProvisionRefusedError, plan, provision, render
 from shared.settings import StreamSettings
-from shared.topology import Durable, Log, Source, Stream, Topology, WorkQueue
+from shared.topology import Durable, Log, PartitionedLog, Source, Stream, Topology, WorkQueue
 from tests.headrace import headrace
 from tests.server import Server
 
@@ -42,6 +42,19 @@ async def test_the_second_time_changes_nothing(client: Client, unique: str) -> N
     assert {change.action for change in first} == {"create"}
     assert {change.action for change in second} == {"none"}
     assert await configuration(client, f"STREAM.INFO.Q_{unique}") == before
+
+
+async def test_another_number_of_partitions_is_refused_for_it_would_scatter_the_keys(
+    client: Client, unique: str
+) -> None:
+    log = PartitionedLog(
+        f"P_{unique}", f"p.{unique}.*", f"log-{unique}", "event.{{wildcard(1)}}", "events"
+    )
+    await provision(client, Topology((log,)), SETTINGS)
+    before = await configuration(client, f"STREAM.INFO.{log.name}")
+    with pytest.raises(ProvisionRefusedError, match="subject_transform"):
+        await provision(client, Topology((replace(log, partitions=8),)), SETTINGS)
+    assert await configuration(client, f"STREAM.INFO.{log.name}") == before
 
 
 async def test_a_drifted_durable_is_put_right(client: Client, unique: str) -> None:
