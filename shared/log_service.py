@@ -15,6 +15,7 @@ from shared.broker import Broker
 from shared.log_metrics import MemberCollector
 from shared.log_stream.fold import Fold
 from shared.log_stream.member import Member
+from shared.log_stream.plain_program import PlainProgram
 from shared.log_stream.policy import LogPolicy
 from shared.log_stream.stage import Stage
 from shared.registry import ServiceEntry
@@ -40,26 +41,10 @@ def serve_log(service: LogService, process: ProcessSettings) -> int:
     return serve(service.entry, runtime, lambda broker, _: _build(service, broker))
 
 
-class _Program:
-    """Runs a fold that begins with nothing and is told nothing but the log."""
-
-    def __init__(self, fold: Callable[[], Fold]) -> None:
-        self._fold = fold
-
-    def seed(self) -> str:
-        return ""
-
-    def fold(self, _seed: str, _partition: int) -> Fold:
-        return self._fold()
-
-    def proposal(self, _: Fold, *, caught_up: bool) -> None:  # noqa: ARG002 - the protocol's
-        return None
-
-
 @contextlib.asynccontextmanager
 async def _build(service: LogService, broker: Broker) -> AsyncIterator[Parts]:
     name = uuid.uuid4().hex[:8]
-    member = Member(broker, service.stage, _Program(service.fold), service.policy, name)
+    member = Member(broker, service.stage, PlainProgram(service.fold), service.policy, name)
     yield Parts(
         units={"member": member},
         collectors=[MemberCollector(lambda: [member])],

@@ -12,14 +12,16 @@ from services.metrics_aggregator.domain.refusal import RuleError
 from services.metrics_aggregator.entry import ENTRY
 from services.metrics_aggregator.feeds import Feeds
 from services.metrics_aggregator.horizon import Horizon
-from services.metrics_aggregator.latest import LatestProgram
-from services.metrics_aggregator.program import MergeProgram, MetricsProgram
+from services.metrics_aggregator.latest import LatestFold
+from services.metrics_aggregator.merge_fold import MergeFold
+from services.metrics_aggregator.program import MetricsProgram
 from services.metrics_aggregator.results_page import results_page
 from services.metrics_aggregator.settings import MetricsSettings
 from services.metrics_aggregator.topology import latest_stage, merge_stage, merges, sample_stage
 from shared.broker import Broker
 from shared.log_metrics import MemberCollector
 from shared.log_stream.member import Member
+from shared.log_stream.plain_program import PlainProgram
 from shared.log_stream.policy import LogPolicy
 from shared.service import Parts, Runtime, load_settings, serve
 
@@ -53,13 +55,13 @@ async def build(
     name = settings.member or uuid.uuid4().hex[:8]
     partitions = settings.partitions
     samples = Member(broker, sample_stage(partitions), program, policy, name)
-    merge = MergeProgram(partitions.partitions)
+    merge = PlainProgram(lambda: MergeFold(partitions.partitions))
     merger = Member(broker, merge_stage(partitions), merge, policy, name)
     horizon = Horizon(broker, partitions.partitions, lambda: ["", *program.sources()])
     program.look_at(horizon)
     feeds = Feeds(broker, partitions, policy, name, program.sources)
 
-    latest = Member(broker, latest_stage(), LatestProgram(), policy, name)
+    latest = Member(broker, latest_stage(), PlainProgram(LatestFold), policy, name)
 
     def members() -> list[Member]:
         return [samples, merger, latest, *feeds.members]

@@ -16,7 +16,7 @@ from services.metrics_aggregator.domain.rules import Source
 from services.metrics_aggregator.domain.series import Sample
 from services.metrics_aggregator.topology import FEED, FEED_DEAD
 from shared.contracts.telemetry import TELEMETRY_PREFIX
-from shared.log_stream.fold import Event, Fold, Output
+from shared.log_stream.fold import Event, Output
 
 _SPREAD: Final = 16
 """Samples of one source have so many subjects, a series one of them, to use many partitions."""
@@ -81,21 +81,3 @@ class FeedFold:
                 for sample in some
             ]
             yield Output(f"{self._subject}.{part}", msgspec.json.encode(body), self._headers)
-
-
-class FeedProgram:
-    """Runs the mapping of one source; it needs no seed and proposes nothing."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def seed(self) -> str:
-        """Return nothing: the mapping is in the names of the stage."""
-        return ""
-
-    def fold(self, _seed: str, _partition: int) -> FeedFold:
-        """Return the fold."""
-        return FeedFold(self._source)
-
-    def proposal(self, _: Fold, *, caught_up: bool) -> None:
-        """Propose nothing."""

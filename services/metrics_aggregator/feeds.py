@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from services.metrics_aggregator.domain.rules import Source
-from services.metrics_aggregator.feed import FeedProgram
+from services.metrics_aggregator.feed import FeedFold
 from services.metrics_aggregator.settings import PartitionSettings
 from services.metrics_aggregator.topology import feed_stage
 from shared import jetstream
@@ -16,6 +16,7 @@ from shared.broker import Broker
 from shared.deadline import Deadline
 from shared.jetstream import BROKER_ERRORS, JetStreamError
 from shared.log_stream.member import Member
+from shared.log_stream.plain_program import PlainProgram
 from shared.log_stream.policy import LogPolicy
 from shared.logs import logger
 
@@ -78,7 +79,9 @@ class Feeds:
 
     async def _read(self, key: str, source: Source, deadline: Deadline) -> None:
         stage = feed_stage(self._settings, key, source.stream, source.subject)
-        member = Member(self._broker, stage, FeedProgram(source), self._policy, self._name)
+        member = Member(
+            self._broker, stage, PlainProgram(lambda: FeedFold(source)), self._policy, self._name
+        )
         self.members.append(member)
         _log.info("feed started", stream=source.stream, subject=source.subject, feed=key)
         try:

@@ -12,7 +12,7 @@ import xxhash
 
 from services.metrics_aggregator.topology import LATEST_PREFIX
 from shared.contracts.telemetry import MetricResult, metric_tokens
-from shared.log_stream.fold import Event, Fold, Output
+from shared.log_stream.fold import Event, Output
 
 _KEPT_MS: Final = 7 * 86_400_000
 """A series without results is forgotten after so long, as the stream drops its message then."""
@@ -82,21 +82,6 @@ class LatestFold:
             stale.append(subject)
         for subject in stale:
             del self._ends[subject]
-
-
-class LatestProgram:
-    """Runs the projection; it needs no seed and proposes nothing."""
-
-    def seed(self) -> str:
-        """Return nothing."""
-        return ""
-
-    def fold(self, _seed: str, _partition: int) -> LatestFold:
-        """Return the fold."""
-        return LatestFold()
-
-    def proposal(self, _: Fold, *, caught_up: bool) -> None:
-        """Propose nothing."""
 
 
 def latest_subject(result: MetricResult) -> str:

@@ -22,7 +22,6 @@ from services.metrics_aggregator.domain.refusal import RuleError
 from services.metrics_aggregator.domain.rules import Source
 from services.metrics_aggregator.fold import FOLLOW, RULES, MetricsFold, checked_rules
 from services.metrics_aggregator.horizon import Horizon
-from services.metrics_aggregator.merge_fold import MergeFold
 from shared.deadline import Deadline
 from shared.log_stream.fold import CONTROL, Fold, Proposal
 from shared.logs import logger
@@ -164,24 +163,6 @@ class MetricsProgram:
         if why != self._refused:
             self._refused = why
             _log.error("rules refused", file=str(self._file), error=why)
-
-
-class MergeProgram:
-    """Merges what so many partitions of the first stage say; rules come from them too."""
-
-    def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
-
-    def seed(self) -> str:
-        """Return nothing: all is in the log."""
-        return ""
-
-    def fold(self, _seed: str, _partition: int) -> MergeFold:
-        """Return the fold of a partition."""
-        return MergeFold(self._partitions)
-
-    def proposal(self, _: Fold, *, caught_up: bool) -> None:
-        """Propose nothing."""
 
 
 def _read(file: Path | None) -> str:
