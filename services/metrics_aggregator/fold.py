@@ -127,11 +127,12 @@ class MetricsFold:
 
     def _take(self, event: Event, out: Outbox) -> None:
         given = event.headers
-        lane = self.lanes.get(given.get(FEED, _OWN) if given else _OWN)
+        # Not `if given`: headers are parsed only when that is needed, and telling costs it.
+        lane = self.lanes.get(given.get(FEED, _OWN) if given is not None else _OWN)
         if lane is None:  # of a source that no rule reads any more
             return
         arrival_ns = event.arrival_ns
-        content_type = given.get(CONTENT_TYPE) if given else None
+        content_type = given.get(CONTENT_TYPE) if given is not None else None
         metric = metric_of_tokens(event.subject[len(SAMPLE_PREFIX) :])
         try:
             batch = read_samples(

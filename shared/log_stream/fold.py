@@ -20,24 +20,14 @@ TICK: Final = "control.tick"
 """Subject of the event that says `{"idle_ms": n}`: the partition has been idle so long."""
 
 
-class Event:
+class Event(Struct, gc=False, eq=False):
     """One message of a partition; `subject` is what follows `<prefix>.<partition>.` in its own."""
 
-    __slots__ = ("arrival_ns", "data", "headers", "sequence", "subject")
-
-    def __init__(
-        self,
-        sequence: int,
-        arrival_ns: int,
-        subject: str,
-        data: bytes,
-        headers: Mapping[str, str] | None,
-    ) -> None:
-        self.sequence = sequence
-        self.arrival_ns = arrival_ns
-        self.subject = subject
-        self.data = data
-        self.headers = headers
+    sequence: int
+    arrival_ns: int
+    subject: str
+    data: bytes
+    headers: Mapping[str, str] | None
 
 
 class Output(Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""What depends on how events are read runs twice: with the batch parser, and by nats-py's own API."""
+"""What depends on how events are read runs twice: by the batch parser, and by nats-py's API."""
 
 from __future__ import annotations
 
