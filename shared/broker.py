@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import nats
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from shared.logs import logger
 from shared.settings import BrokerSettings
@@ -27,6 +27,26 @@ class BrokerUnreachableError(Exception):
     """No server answers under the URL, or none lets us in; says which and what to start."""
 
 
+class _Client(Client):
+    """nats-py's client, which takes any subject that the server takes.
+
+    A subject need not be UTF-8, and decoding it strictly ended nats-py's read loop, for good and
+    without a word: one message of a stranger would make every worker deaf.
+    """
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        return self.msg_class(
+            subject=subject.decode("utf-8", "replace"),
+            reply=reply.decode("utf-8", "replace"),
+            data=data,
+            headers=headers,
+            _client=self,
+            _sid=sid,
+        )
+
+
 ReconnectHook = Callable[[], None]
 
 
@@ -39,7 +59,7 @@ class Broker:
         self.closed = asyncio.Event()
         """Set when the connection is gone for good: the server threw us out."""
         self.last_error = ""
-        self.client: Client = Client()
+        self.client: Client = _Client()
         self._hooks: list[ReconnectHook] = []
 
     def on_reconnect(self, hook: ReconnectHook) -> ReconnectHook:
@@ -88,7 +108,9 @@ async def connected(
     options = _options(settings, name, broker)
     while True:
         try:
-            broker.client = await nats.connect(**options)
+            client = _Client()
+            await client.connect(**options)
+            broker.client = client
             break
         except (OSError, TimeoutError, nats.errors.Error) as error:
             reason = broker.last_error or _describe(error)
