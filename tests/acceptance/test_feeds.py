@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,12 @@ async def test_the_history_of_another_log_is_aggregated_once_whoever_dies(
 
 
 async def test_issued_invoices_become_revenue_by_the_rules_of_the_demo(
-    own_server: Server, own_client: Client, nats_cli: str
+    own_server: Server, own_client: Client, nats_cli: str, tmp_path: Path
 ) -> None:
+    demo = resources.files("services.metrics_aggregator") / "rules" / "demo.yaml"
+    quick = demo.read_text("utf-8").replace("interval: 1m", "interval: 2s").replace("10s", "1s")
+    (tmp_path / "rules.yaml").write_text(quick, "utf-8")
+    rules = {"METRICS_RULES": str(tmp_path / "rules.yaml")}
     job = {
         "order_id": "SO-1",
         "buyer": {"name": "Blue GmbH", "country": "DE"},
@@ -111,10 +116,10 @@ async def test_issued_invoices_become_revenue_by_the_rules_of_the_demo(
     }
     with invoice_worker(own_server.url) as worker:
         await worker.started()
-        async with members(1, own_server.url):
+        async with members(1, own_server.url, **rules):
             await published(nats_cli, own_server.url, "jobs.invoice.demo", json.dumps(job))
-            subject = "metrics.revenue.revenue:1m_by_currency_sum_samples"
-            (found,) = await eventually(lambda: bodies(own_client, subject, 1), 180)
+            subject = "metrics.revenue.revenue:2s_by_currency_sum_samples"
+            (found,) = await eventually(lambda: bodies(own_client, subject, 1), 60)
             assert (found["value"], found["labels"]) == (238.0, {"currency": "EUR"})
 
 
