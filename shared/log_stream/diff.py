@@ -57,8 +57,16 @@ class _Side(Struct):
     positions: Mapping[tuple[str, int], int]
     """By log from outside and partition."""
     emissions: dict[str, list[_Emission]]
-    newest: dt.datetime
-    """The latest end of a window that it has a result of."""
+    newest: dict[str, dt.datetime]
+    """The latest end of a window that it has a result of, by live subject."""
+
+    def is_behind(self, other: _Side) -> bool:
+        """Tell whether it has folded less of any partition."""
+        return any(self.positions.get(key, 0) < far for key, far in other.positions.items())
+
+    def newest_of(self, subject: str) -> dt.datetime:
+        """Return the latest end on a subject; where it has none there, on any."""
+        return self.newest.get(subject, max(self.newest.values(), default=_LONG_AGO))
 
 
 async def compare(
@@ -94,7 +102,9 @@ async def compare(
             differences.append(Difference(subject, counts, first))
         elif counts[0] == counts[1]:
             reordered += 1
-        elif await _has_not_come_to(client, sides[1 - longer], emitted[longer][common]):
+        elif sides[1 - longer].is_behind(sides[longer]) and await _has_not_come_to(
+            client, sides[1 - longer], subject, emitted[longer][common]
+        ):
             ahead[longer] += counts[longer] - common
         else:
             first = await _first(client, pair, emitted)
@@ -112,7 +122,7 @@ async def compare(
 async def _side(
     client: Client, generation: Generation, more: Callable[[int], None], within: Within | None
 ) -> _Side:
-    side = _Side(generation, await _positions(client, generation), {}, _LONG_AGO)
+    side = _Side(generation, await _positions(client, generation), {}, {})
     outputs = Outputs(generation)
     for target in generation.targets:
         async for page in history.pages(client, target.name):
@@ -122,7 +132,8 @@ async def _side(
                     continue
                 window = window_of(stored.data)
                 if window is not None:
-                    side.newest = max(side.newest, window.end)
+                    end = max(side.newest.get(subject, _LONG_AGO), window.end)
+                    side.newest[subject] = end
                 hashed = digest(subject, stored.data, stored.headers)
                 one = _Emission(hashed, target.name, stored.sequence)
                 side.emissions.setdefault(subject, []).append(one)
@@ -140,15 +151,16 @@ async def _positions(client: Client, generation: Generation) -> Mapping[tuple[st
     }
 
 
-async def _has_not_come_to(client: Client, side: _Side, one: _Emission) -> bool:
-    """Tell whether a generation has not yet folded what made the other emit this.
+async def _has_not_come_to(client: Client, side: _Side, subject: str, one: _Emission) -> bool:
+    """Tell whether a generation that is behind has not yet folded what made the other emit this.
 
-    That is so where the window is later than all that it has a result of, or where the event
-    from outside, to which the sources lead back, lies behind its position.
+    That is so where the window is none of those that it has left behind, or where the event
+    from outside, to which the sources lead back, lies behind its position. (Which partition was
+    the last to pass a window is chance, so that event alone does not tell.)
     """
     stored = await jetstream.message_at(client, one.stream, one.sequence)
     window = None if stored is None else window_of(stored.data)
-    if window is not None and window.end > side.newest:
+    if window is not None and window.end >= side.newest_of(subject):
         return True
     prefixes = {stage.source.name: stage.source.prefix for stage in _outer(side.generation)}
     while stored is not None:
