@@ -222,15 +222,3 @@ _ACTIONS: Final[dict[str, _Action]] = {
 }
 
 ACTIONS: Final = frozenset(get_args(Action))
-
-
-def touches_name(steps: Sequence[Relabel]) -> bool:
-    """Tell whether a step may change the metric's name: then groups may cross partitions."""
-    return any(
-        step.action.startswith("labelmap")
-        or step.target_label == NAME
-        or "$" in step.target_label
-        or (step.action == "labeldrop" and Pattern(step.regex).matches(NAME))
-        or (step.action == "labelkeep" and not Pattern(step.regex).matches(NAME))
-        for step in steps
-    )

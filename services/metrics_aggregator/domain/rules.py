@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from services.metrics_aggregator.domain.durations import Duration
 from services.metrics_aggregator.domain.outputs import COUNTERS, RUNNING, kind
-from services.metrics_aggregator.domain.relabeling import Relabel, touches_name
+from services.metrics_aggregator.domain.relabeling import Relabel
 from services.metrics_aggregator.domain.selectors import NAME
 
 NO_TIME: Final = Duration("0", 0)
@@ -115,15 +115,3 @@ class Rule(Struct, frozen=True):
         if without:
             parts.append("without_" + "_".join(without))
         return "_".join([*parts, ""])
-
-    @property
-    def crosses_partitions(self) -> bool:
-        """Tell whether one group may gather series of several metric names.
-
-        The log is partitioned by metric, so partial results of such a rule must be merged.
-        """
-        return (
-            NAME in self.without
-            or NAME in self.drop_input_labels
-            or touches_name(self.input_relabel_configs)
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from services.metrics_aggregator.domain.relabeling import ACTIONS, Relabeling, touches_name
+from services.metrics_aggregator.domain.relabeling import ACTIONS, Relabeling
 from services.metrics_aggregator.domain.rule_file import parse_rules
 from services.metrics_aggregator.domain.rules import Rule
 from services.metrics_aggregator.domain.selectors import NAME
@@ -205,29 +205,6 @@ def test_labels_without_a_value_are_gone_after_the_last_step_only() -> None:
     empty = "{target_label: b, replacement: ''}"
     assert relabeled({"b": "x", "c": "y"}, empty) == {"c": "y"}
     assert relabeled({"b": "x"}, empty, "{target_label: b, replacement: z}") == {"b": "z"}
-
-
-@pytest.mark.parametrize(
-    ("step", "touches"),
-    [
-        ("{source_labels: [a], target_label: __name__}", True),
-        ("{source_labels: [a], target_label: '$1'}", True),
-        ("{action: labelmap, regex: 'x(.*)'}", True),
-        ("{action: labelmap_all, regex: a, replacement: b}", True),
-        ("{action: labeldrop, regex: __name__}", True),
-        ("{action: labeldrop, regex: __.+}", True),
-        ("{action: labelkeep, regex: host}", True),
-        ("{action: uppercase, source_labels: [__name__], target_label: __name__}", True),
-        ("{source_labels: [__name__], target_label: a}", False),
-        ("{action: labeldrop, regex: a}", False),
-        ("{action: labelkeep, regex: __name__|host}", False),
-        ("{action: drop_metrics, regex: a}", False),
-    ],
-)
-def test_a_rule_that_may_rename_metrics_crosses_partitions(step: str, *, touches: bool) -> None:
-    rule = rule_with(step)
-    assert touches_name(rule.input_relabel_configs) is touches
-    assert rule.crosses_partitions is touches
 
 
 FAULTY = [

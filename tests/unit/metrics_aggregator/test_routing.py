@@ -166,19 +166,3 @@ def test_each_series_has_its_own_answer_however_many_are_kept(limit: int) -> Non
     for series in many:
         taken = series.labels[0][1] <= "h4"
         assert router.routes(series) == ((Route(0, series.key, 0),) if taken else ())
-
-
-@pytest.mark.parametrize(
-    ("options", "crosses"),
-    [
-        ("by: [app]", False),
-        ("without: [app]", False),
-        ("without: [__name__]", True),
-        ("drop_input_labels: [__name__]", True),
-        ("output_relabel_configs: [{target_label: __name__, replacement: a}]", False),
-    ],
-)
-def test_only_a_rule_whose_groups_mix_metrics_crosses_partitions(
-    options: str, *, crosses: bool
-) -> None:
-    assert rule_of(options).crosses_partitions is crosses
