@@ -170,7 +170,7 @@ async def flowing(client: Client, chance: random.Random) -> AsyncIterator[None]:
     async def flow() -> None:
         when = time.time() - 500
         while not stop.is_set():
-            when += 0.1
+            when += 0.02
             metric = chance.choice(("latency", "latency.search", "requests_total", "page_view"))
             sample = {
                 "value": round(chance.random() * 100, 3),
@@ -178,7 +178,6 @@ async def flowing(client: Client, chance: random.Random) -> AsyncIterator[None]:
                 "time": when - chance.choice((0, 0, 0, 1, 4, 12, 30)),
             }
             await jetstream.publish(client, f"telemetry.{metric}", json.dumps(sample).encode())
-            await asyncio.sleep(0.01)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(flow())
