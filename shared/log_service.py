@@ -44,7 +44,9 @@ def serve_log(service: LogService, process: ProcessSettings) -> int:
 @contextlib.asynccontextmanager
 async def _build(service: LogService, broker: Broker) -> AsyncIterator[Parts]:
     name = uuid.uuid4().hex[:8]
-    member = Member(broker, service.stage, PlainProgram(service.fold), service.policy, name)
+    member = Member(
+        broker, service.stage, PlainProgram(lambda *_: service.fold()), service.policy, name
+    )
     yield Parts(
         units={"member": member},
         collectors=[MemberCollector(lambda: [member])],

@@ -55,13 +55,13 @@ async def build(
     name = settings.member or uuid.uuid4().hex[:8]
     partitions = settings.partitions
     samples = Member(broker, sample_stage(partitions), program, policy, name)
-    merge = PlainProgram(lambda: MergeFold(partitions.partitions))
+    merge = PlainProgram(lambda *_: MergeFold(partitions.partitions))
     merger = Member(broker, merge_stage(partitions), merge, policy, name)
     horizon = Horizon(broker, partitions.partitions, lambda: ["", *program.sources()])
     program.look_at(horizon)
     feeds = Feeds(broker, partitions, policy, name, program.sources)
 
-    latest = Member(broker, latest_stage(), PlainProgram(LatestFold), policy, name)
+    latest = Member(broker, latest_stage(), PlainProgram(lambda *_: LatestFold()), policy, name)
 
     def members() -> list[Member]:
         return [samples, merger, latest, *feeds.members]

@@ -80,7 +80,7 @@ class Feeds:
     async def _read(self, key: str, source: Source, deadline: Deadline) -> None:
         stage = feed_stage(self._settings, key, source.stream, source.subject)
         member = Member(
-            self._broker, stage, PlainProgram(lambda: FeedFold(source)), self._policy, self._name
+            self._broker, stage, PlainProgram(lambda *_: FeedFold(source)), self._policy, self._name
         )
         self.members.append(member)
         _log.info("feed started", stream=source.stream, subject=source.subject, feed=key)

@@ -18,9 +18,10 @@ from shared.cli.log_services import Service, log_service, of_service
 from shared.cli.progress import progress_line
 from shared.cli.selecting import parse_since
 from shared.cli.signals import stop_on_signals
-from shared.log_stream import generations, position
+from shared.log_stream import generations
 from shared.log_stream.generation import LIVE, Generation, GenerationError, generation_of
 from shared.log_stream.generations import Begun
+from shared.log_stream.records import records_of
 from shared.log_stream.replay import replay as run
 from shared.log_stream.replay import sequence_at
 
@@ -190,10 +191,10 @@ async def _begins(client: Client, generation: Generation, asked: str) -> dict[st
 async def _reaches_back(client: Client, generation: Generation, stream: str, first: int) -> bool:
     """Tell whether a log that begins at `first` holds the events that live began with."""
     begun = [
-        (await position.read(client, stage.target.name, stage.position(number)))[1].first[0]
+        record.first[0]
         for stage in (entry.stage for entry in generation.live)
         if stage.source.name == stream
-        for number in range(stage.source.partitions)
+        for _, record in (await records_of(client, stage)).values()
     ]
     return any(begun) and min(filter(None, begun)) >= first
 
@@ -219,10 +220,7 @@ async def _list(service: str) -> None:
                 continue
             for entry in generation.first:
                 stage = entry.stage
-                records = [
-                    (await position.read(client, stage.target.name, stage.position(number)))[1]
-                    for number in range(stage.source.partitions)
-                ]
+                records = [record for _, record in (await records_of(client, stage)).values()]
                 terminal.print_line(
                     f"{name} {stage.source.name}:{begun.begins[stage.source.name]}"
                     f"-{max(record.sequence for record in records)} "

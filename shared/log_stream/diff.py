@@ -15,9 +15,10 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.contracts import headers
-from shared.log_stream import history, position
+from shared.log_stream import history
 from shared.log_stream.emitted import Outputs, Within, digest, window_of
 from shared.log_stream.generation import Generation
+from shared.log_stream.records import records_of
 from shared.log_stream.stage import Stage
 
 _MOST_SHOWN_BYTES = 300
@@ -143,11 +144,9 @@ async def _side(
 
 async def _positions(client: Client, generation: Generation) -> Mapping[tuple[str, int], int]:
     return {
-        (stage.source.name, number): (
-            await position.read(client, stage.target.name, stage.position(number))
-        )[1].sequence
+        (stage.source.name, number): record.sequence
         for stage in (entry.stage for entry in generation.first)
-        for number in range(stage.source.partitions)
+        for number, (_, record) in (await records_of(client, stage)).items()
     }
 
 

@@ -19,6 +19,7 @@ from shared.jetstream import JetStreamError
 from shared.log_stream import position
 from shared.log_stream.generation import Generation, GenerationError, prefix_of
 from shared.log_stream.position import Position
+from shared.log_stream.records import records_of
 from shared.log_stream.stage import Stage, StageEntry
 from shared.provision import provision
 from shared.settings import StreamSettings
@@ -149,10 +150,7 @@ async def notes(client: Client, generation: Generation) -> list[str]:
     """Say what makes a generation's results others than those of the whole log."""
     found: list[str] = []
     for stage in (entry.stage for entry in generation.first):
-        records = [
-            (await position.read(client, stage.target.name, stage.position(number)))[1]
-            for number in range(stage.source.partitions)
-        ]
+        records = [record for _, record in (await records_of(client, stage)).values()]
         begin = max(record.begin for record in records)
         if begin > 1:
             found.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Sequence
 
@@ -16,25 +15,12 @@ from shared.atomic_batch import BatchMessage, replaces
 from shared.jetstream import JetStreamError
 from shared.log_stream import position
 from shared.log_stream.generation import Generation
-from shared.log_stream.position import Position
+from shared.log_stream.records import read_record, records_of
 from shared.log_stream.replay import TakenOverError
-from shared.log_stream.stage import Stage
 from shared.log_stream.states import State, remove_older
 from shared.topology import LEASES
 
 _TIMEOUT_SECONDS = 10.0
-
-
-async def read_record(client: Client, stage: Stage, number: int) -> tuple[int, Position]:
-    """Return sequence and content of one record."""
-    return await position.read(client, stage.target.name, stage.position(number))
-
-
-async def records_of(client: Client, stage: Stage) -> dict[int, tuple[int, Position]]:
-    """Return sequence and content of the records of all partitions."""
-    numbers = range(stage.source.partitions)
-    found = await asyncio.gather(*(read_record(client, stage, number) for number in numbers))
-    return dict(zip(numbers, found, strict=True))
 
 
 async def has_members(client: Client, group: str) -> bool:

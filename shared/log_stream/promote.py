@@ -31,7 +31,8 @@ from shared.log_stream import position
 from shared.log_stream.generation import LIVE, Generation, GenerationError, generation_of
 from shared.log_stream.generations import Begun
 from shared.log_stream.guard import LogChangedError
-from shared.log_stream.live_records import abort, has_members, read_record, records_of, switch
+from shared.log_stream.live_records import abort, has_members, switch
+from shared.log_stream.records import read_record, records_of
 from shared.log_stream.replay import Claim, Run, first_of, replay, tails
 from shared.log_stream.stage import Stage, StageEntry
 from shared.log_stream.states import State, handed_over

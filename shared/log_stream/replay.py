@@ -20,9 +20,9 @@ from shared import jetstream
 from shared.broker import Broker
 from shared.jetstream import BROKER_ERRORS
 from shared.log_stream import position
-from shared.log_stream.fold import Fold
 from shared.log_stream.generation import Generation
 from shared.log_stream.partition import Partition
+from shared.log_stream.plain_program import PlainProgram
 from shared.log_stream.policy import LogPolicy, Ownership
 from shared.log_stream.position import FencedError
 from shared.log_stream.stage import Stage, StageEntry
@@ -39,24 +39,6 @@ _SHOW_SECONDS = 0.3
 
 class TakenOverError(Exception):
     """Another process runs the generation now; says which."""
-
-
-class Replaying:
-    """A program without a say: seeds stand in the records, and nothing is proposed."""
-
-    def __init__(self, fold: Callable[[str, int], Fold]) -> None:
-        self._fold = fold
-
-    def seed(self) -> str:
-        """Return nothing: whoever began the generation has settled it."""
-        return ""
-
-    def fold(self, seed: str, partition: int) -> Fold:
-        """Return a new fold for a partition."""
-        return self._fold(seed, partition)
-
-    def proposal(self, _: Fold, *, caught_up: bool) -> None:
-        """Propose nothing."""
 
 
 class Claim:
@@ -133,7 +115,7 @@ class Run:
                 self._broker,
                 self.entry.stage,
                 number,
-                Replaying(self.entry.fold),
+                PlainProgram(self.entry.fold),
                 _POLICY,
                 ownership,
             )
