@@ -1,0 +1,1 @@
+"""The pure heart of the fraud detector: values in, values out."""
