@@ -247,7 +247,42 @@ class ObjectBucket(Struct, frozen=True):
         }
 
 
-Stream = WorkQueue | Schedules | Log | PartitionedLog | ObjectBucket
+class KeyValueBucket(Struct, frozen=True):
+    """A key-value bucket: the latest value of each key, and some before it."""
+
+    name: str
+    description: str
+    history: int = 1
+    """Values kept a key, at most 64."""
+
+    @property
+    def stream(self) -> str:
+        """The stream behind the bucket."""
+        return f"KV_{self.name}"
+
+    def subject(self, key: str) -> str:
+        """Return the subject of a key; `>` for all."""
+        return f"$KV.{self.name}.{key}"
+
+    def config(self) -> dict[str, Any]:
+        """Return the stream configuration behind the bucket (ADR-8)."""
+        return {
+            "name": self.stream,
+            "description": self.description,
+            "subjects": [self.subject(">")],
+            "retention": "limits",
+            "discard": "new",
+            "storage": "file",
+            "max_age": 0,
+            "max_msgs_per_subject": self.history,
+            "deny_delete": True,
+            "allow_atomic": True,
+            "allow_rollup_hdrs": True,
+            "allow_direct": True,
+        }
+
+
+Stream = WorkQueue | Schedules | Log | PartitionedLog | ObjectBucket | KeyValueBucket
 
 
 class Topology(Struct, frozen=True):

@@ -17,6 +17,9 @@ TRACE_PARENT = "traceparent"
 SOURCE = "Headrace-Source"
 """`<stream>:<sequence>` of the message that caused this one."""
 
+STAGE = "Headrace-Stage"
+"""Which stage made this one, where several read one log and write into one stream."""
+
 DEAD_REASON = "Headrace-Dead-Reason"
 DEAD_ERROR = "Headrace-Dead-Error"
 DEAD_ATTEMPTS = "Headrace-Dead-Attempts"

@@ -67,6 +67,7 @@ class Committer:
         self._stream = stage.target.name
         self._source = stage.source.name
         self._prefix = stage.outputs
+        self._label = {headers.STAGE: stage.label} if stage.label else {}
         self._subject = stage.position(partition)
         self._about = stage.record_headers
         self._fence, self.record = claimed
@@ -157,7 +158,7 @@ class Committer:
         size = 0
         while True:
             emitted = self._waiting[0]
-            about = {headers.SOURCE: f"{self._source}:{emitted.sequence}"}
+            about = {headers.SOURCE: f"{self._source}:{emitted.sequence}", **self._label}
             for output in emitted.outputs[emitted.done : emitted.done + _MOST_OUTPUTS]:
                 if len(messages) == _MOST_OUTPUTS or size > _MOST_BYTES:
                     return messages, emitted

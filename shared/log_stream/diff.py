@@ -55,8 +55,8 @@ class _Side(Struct):
     """What one generation has emitted, by live subject, and how far it has come."""
 
     generation: Generation
-    positions: Mapping[tuple[str, int], int]
-    """By log from outside and partition."""
+    positions: Mapping[tuple[str, str, int], int]
+    """By label of the stage that reads a log from outside, that log, and partition."""
     emissions: dict[str, list[_Emission]]
     newest: dict[str, dt.datetime]
     """The latest end of a window that it has a result of, by live subject."""
@@ -142,9 +142,9 @@ async def _side(
     return side
 
 
-async def _positions(client: Client, generation: Generation) -> Mapping[tuple[str, int], int]:
+async def _positions(client: Client, generation: Generation) -> Mapping[tuple[str, str, int], int]:
     return {
-        (stage.source.name, number): record.sequence
+        (stage.label, stage.source.name, number): record.sequence
         for stage in (entry.stage for entry in generation.first)
         for number, (_, record) in (await records_of(client, stage)).items()
     }
@@ -161,17 +161,19 @@ async def _has_not_come_to(client: Client, side: _Side, subject: str, one: _Emis
     window = None if stored is None else window_of(stored.data)
     if window is not None and window.end >= side.newest_of(subject):
         return True
-    prefixes = {stage.source.name: stage.source.prefix for stage in _outer(side.generation)}
+    outer = {(stage.label, stage.source.name): stage for stage in _outer(side.generation)}
     while stored is not None:
         stream, _, sequence = stored.headers.get(headers.SOURCE, "").rpartition(":")
+        stage = outer.get((stored.headers.get(headers.STAGE, ""), stream))
         if not sequence.isdecimal():
             return False
         stored = await jetstream.message_at(client, stream, int(sequence))
-        if stream in prefixes:
-            if stored is None:
+        if stage is not None:
+            placed = None if stored is None else stage.placed(stored.subject)
+            if placed is None:
                 return False
-            number, _, _ = stored.subject.removeprefix(f"{prefixes[stream]}.").partition(".")
-            return int(sequence) > side.positions.get((stream, int(number)), 0)
+            key = (stage.label, stream, placed[0])
+            return int(sequence) > side.positions.get(key, 0)
     return False
 
 

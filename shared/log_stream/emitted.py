@@ -14,6 +14,7 @@ from shared.log_stream.generation import Generation, prefix_of
 from shared.log_stream.history import Stored
 
 _SERVERS_OWN = "nats-"
+_ENGINES_OWN = (headers.SOURCE, headers.STAGE)
 
 
 class Within(Struct, frozen=True):
@@ -69,11 +70,11 @@ class Outputs:
 
 
 def digest(subject: str, data: bytes, given: Mapping[str, str] | None) -> bytes:
-    """Return 16 bytes that stand for an output: all but its source and the server's headers."""
+    """Return 16 bytes that stand for an output: all but source, stage, the server's headers."""
     ours = sorted(
         (name, value)
         for name, value in (given or {}).items()
-        if name != headers.SOURCE and not name.lower().startswith(_SERVERS_OWN)
+        if name not in _ENGINES_OWN and not name.lower().startswith(_SERVERS_OWN)
     )
     hashed = blake2b(data, digest_size=16)
     hashed.update(repr((subject, ours)).encode())

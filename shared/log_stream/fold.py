@@ -8,8 +8,8 @@ must know arrives as an event in the log. So the same log always gives the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -65,6 +65,31 @@ class Fold(Protocol):
 
     def restore(self, pieces: Iterable[bytes]) -> None:
         """Replace the state by that of a snapshot's pieces, encoded as msgpack."""
+
+
+class Recall(NamedTuple):
+    """What a fold wants to see again: the events before the last one, from an arrival time on."""
+
+    since_ns: int
+    take: Callable[[Sequence[Event]], None]
+
+
+@runtime_checkable
+class RecallingFold(Fold, Protocol):
+    """A fold that may want to see what has been: for a rule that is new, for example.
+
+    So it need not remember what it might want to know one day. What it sees is what the log
+    still holds, so the log must keep events for longer than a fold looks back.
+    """
+
+    def recall(self) -> Recall | None:
+        """Return what is wanted after a control message; None: nothing.
+
+        Begins anew when it is called again, since reading may break off.
+        """
+
+    def recalled(self) -> None:
+        """Note that all of it was seen."""
 
 
 class Proposal(NamedTuple):

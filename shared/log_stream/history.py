@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +13,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared import jetstream, reply
+from shared.log_stream import frames
+from shared.log_stream.frames import Frame
 from shared.topology import NANOSECONDS
 
 _PULL = 1000
@@ -29,17 +33,37 @@ class Stored(Struct, frozen=True, gc=False):
     headers: Mapping[str, str] | None
 
 
-async def pages(client: Client, stream: str) -> AsyncIterator[list[Stored]]:
+class Span(Struct, frozen=True):
+    """A part of a stream: the messages of some subjects, from some place on."""
+
+    subject: str = ""
+    """With wildcards; empty: all."""
+    since_ns: int = 0
+    """The earliest arrival, in nanoseconds since the epoch."""
+    first: int = 0
+    """The first sequence; counts where `since_ns` is 0."""
+
+
+ALL: Final = Span()
+
+
+async def pages(client: Client, stream: str, span: Span = ALL) -> AsyncIterator[list[Stored]]:
     """Yield the messages that are stored now, in order, some at a time.
 
     Raises `JetStreamError`, nats-py's errors, and `TimeoutError` where the server stops to
     answer: then a part was read, and the caller begins again.
     """
-    config = {
+    config: dict[str, object] = {
         "ack_policy": "none",
         "mem_storage": True,
         "inactive_threshold": _CONSUMER_LIFE_SECONDS * NANOSECONDS,
     }
+    if span.subject:
+        config["filter_subject"] = span.subject
+    if span.since_ns > 0:
+        config |= {"deliver_policy": "by_start_time", "opt_start_time": _time(span.since_ns)}
+    elif span.first > 0:
+        config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": span.first}
     made = await jetstream.call(
         client, f"CONSUMER.CREATE.{stream}", {"stream_name": stream, "config": config}
     )
@@ -48,6 +72,9 @@ async def pages(client: Client, stream: str) -> AsyncIterator[list[Stored]]:
     subscription = await client.subscribe(
         client.new_inbox(), cb=page.take, pending_msgs_limit=-1, pending_bytes_limit=-1
     )
+    divert_ended = _nothing
+    if not frames.unusable(client):
+        divert_ended = frames.divert(client, subscription, page.take_all)
     try:
         while left:
             count = min(_PULL, left)
@@ -64,6 +91,7 @@ async def pages(client: Client, stream: str) -> AsyncIterator[list[Stored]]:
             left = 0 if page.ended else left - count
             yield page.messages
     finally:
+        divert_ended()
         await subscription.unsubscribe()
         await jetstream.call(client, f"CONSUMER.DELETE.{stream}.{made['name']}")
 
@@ -99,8 +127,25 @@ class _Page:
                 jetstream.JetStreamError(int(status["Status"]), 0, status.get("Description", ""))
             )
             return
-        tokens = reply.tokens_of(msg.reply)
-        sequence, arrival_ns = int(tokens[reply.SEQUENCE]), int(tokens[reply.TIME_NS])
-        self.messages.append(Stored(sequence, arrival_ns, msg.subject, msg.data, msg.headers))
-        if len(self.messages) == self._count:
+        self.take_all([(msg.subject, msg.reply, msg.headers, msg.data)])
+
+    def take_all(self, some: Sequence[Frame]) -> None:
+        """Take in messages."""
+        arrived = self._arrived
+        if arrived is None or arrived.done():
+            return
+        for subject, reply_to, headers, data in some:
+            _, sequence, _, arrival_ns, _ = reply.last_tokens_of(reply_to)
+            self.messages.append(Stored(int(sequence), int(arrival_ns), subject, data, headers))
+        if len(self.messages) >= self._count:
             arrived.set_result(None)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _time(arrival_ns: int) -> str:
+    """Return an arrival time as the server reads it, with all its nanoseconds."""
+    seconds, rest = divmod(arrival_ns, NANOSECONDS)
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

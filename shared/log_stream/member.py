@@ -139,7 +139,7 @@ class Member:
             return
         now = time.monotonic()
         for number in range(self._stage.source.partitions):
-            mine = owner_of(number, self._members) == self._name
+            mine = owner_of(number, self._members, self._stage.whole) == self._name
             running = self.partitions.get(number)
             if not mine or (running is not None and self._goes_on(running)):
                 self.broken.pop(number, None)

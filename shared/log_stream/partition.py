@@ -23,6 +23,7 @@ from shared.log_stream.guard import Place
 from shared.log_stream.policy import LogPolicy, Ownership, PartitionStats
 from shared.log_stream.position import FencedError, Position
 from shared.log_stream.reader import DisturbedError, Reader
+from shared.log_stream.recalling import recall_for, runs
 from shared.log_stream.restore import restore
 from shared.log_stream.snapshots import Snapshots
 from shared.log_stream.stage import Stage
@@ -200,12 +201,30 @@ class Partition:
 
     async def _take_in(self, events: list[Event], committer: Committer, record: Position) -> None:
         try:
-            self._fold_batch(events, committer, record)
+            for some in runs(self.fold, events):
+                self._fold_batch(some, committer, record)
+                await self._recall(some[-1].sequence)
         except FoldFailedError:
             await committer.below(0)  # what came before that event is out
             raise
         if any(not event.subject.startswith(CONTROL) for event in events):
             self._controls.not_idle()
+
+    async def _recall(self, sequence: int) -> None:
+        """Let the fold see again what has been before that event, if it wants to."""
+        began = time.monotonic()
+        while True:
+            self._check_lease()
+            try:
+                seen = await recall_for(self._client, self._stage, self.number, self.fold, sequence)
+            except BROKER_ERRORS as error:
+                _log.warning("recall broke off", partition=self.number, error=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                break
+        if seen:
+            seconds = round(time.monotonic() - began, 3)
+            _log.info("recalled", partition=self.number, events=seen, seconds=seconds)
 
     def _fold_batch(self, events: list[Event], committer: Committer, record: Position) -> None:
         if not self._folded[0]:

@@ -22,14 +22,17 @@ def partition_of(partitions: int, *tokens: str) -> int:
     return value % partitions
 
 
-def owner_of(partition: int, members: Iterable[str]) -> str | None:
+def owner_of(partition: int, members: Iterable[str], stage: str = "") -> str | None:
     """Return which of the members owns the partition, by rendezvous hashing; None if there is none.
+
+    `stage` tells stages of a single partition apart, which would else all fall to one member.
 
     Every member computes the same; one that joins or leaves moves no partition but its own
     (Thaler and Ravishankar, "A name-based mapping scheme for rendezvous", 1996).
     """
-    return max(members, key=lambda member: (_weight(member, partition), member), default=None)
 
+    def weight(member: str) -> tuple[bytes, str]:
+        named = f"{member}/{stage}{partition}".encode()
+        return hashlib.blake2b(named, digest_size=16).digest(), member
 
-def _weight(member: str, partition: int) -> bytes:
-    return hashlib.blake2b(f"{member}/{partition}".encode(), digest_size=16).digest()
+    return max(members, key=weight, default=None)

@@ -31,6 +31,12 @@ class Stage(Struct, frozen=True):
     outputs: str = ""
     """What the subjects of outputs begin with, before what the fold says; in a generation, whose
     outputs do not expire one by one."""
+    whole: str = ""
+    """Reads all partitions of the source as one, in the order of the log: keys that are none of
+    the source's meet there. Its events' subjects begin with their partition; control messages of
+    its own are stored as if this were one."""
+    label: str = ""
+    """Header `Headrace-Stage` of the outputs, where several stages of one source share a target."""
 
     def position(self, partition: int) -> str:
         """Return the subject of a partition's position record."""
@@ -42,8 +48,8 @@ class Stage(Struct, frozen=True):
 
     def events(self, partition: int) -> str:
         """Return the filter that selects all that a partition must see."""
-        if not self.source.prefix:
-            return self.source.subjects
+        if not self.source.prefix or self.whole:
+            return self.all_events()
         return f"{self.source.prefix}.{partition}.>"
 
     def all_events(self) -> str:
@@ -52,6 +58,8 @@ class Stage(Struct, frozen=True):
 
     def cut(self, partition: int) -> int:
         """Return how much of an event's subject says no more than its partition."""
+        if self.whole:
+            return len(f"{self.source.prefix}.")
         return len(f"{self.source.prefix}.{partition}.") if self.source.prefix else 0
 
     def placed(self, subject: str) -> tuple[int, str] | None:
@@ -64,12 +72,14 @@ class Stage(Struct, frozen=True):
         prefix = f"{self.source.prefix}."
         if not subject.startswith(prefix):
             return None
+        if self.whole:
+            return 0, subject[len(prefix) :]
         number, _, rest = subject[len(prefix) :].partition(".")
-        return int(number), rest
+        return (int(number), rest) if number.isdecimal() else None
 
     def control(self, partition: int, name: str) -> str:
         """Return the subject of a partition's control messages of that name."""
-        return f"{self.source.prefix}.{partition}.control.{name}"
+        return f"{self.source.prefix}.{self.whole or partition}.control.{name}"
 
 
 class StageEntry(Struct, frozen=True):

@@ -20,9 +20,10 @@ from shared.contracts import headers
 from shared.log_stream import guard, history, position
 from shared.log_stream.emitted import Within
 from shared.log_stream.expected import Expected, Verdict
-from shared.log_stream.fold import Event
+from shared.log_stream.fold import CONTROL, Event
 from shared.log_stream.guard import LogChangedError, nanoseconds
 from shared.log_stream.position import Manifest, Position
+from shared.log_stream.recalling import recall_for
 from shared.log_stream.snapshots import Snapshots, SnapshotUnusableError
 from shared.log_stream.stage import Stage, StageEntry
 
@@ -55,8 +56,11 @@ async def verify(
     prefix = f"{source.name}:"
     async for page in history.pages(client, target):
         for stored in page:
-            named = (stored.headers or {}).get(headers.SOURCE, "")
+            given = stored.headers or {}
+            named = given.get(headers.SOURCE, "")
             if not named.startswith(prefix) or not named[len(prefix) :].isdecimal():
+                continue
+            if given.get(headers.STAGE, "") != stage.label:
                 continue
             sequence = int(named[len(prefix) :])
             at = partitions[sequence] if sequence < len(partitions) else _NOWHERE
@@ -130,6 +134,8 @@ async def _fold_all(
                 one.apply(
                     Event(stored.sequence, stored.arrival_ns, subject, stored.data, stored.headers)
                 )
+                if CONTROL in subject:
+                    await recall_for(client, stage, number, one.fold, stored.sequence)
         read += len(page)
         show(read)
         if page[-1].sequence >= last:
