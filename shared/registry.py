@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
+import typer
 from msgspec import Struct
 
 from shared.log_stream.stage import Stage, StageEntry
@@ -61,6 +62,8 @@ class ServiceEntry(Struct, frozen=True):
     """Where rules decide what a fold does, and `headrace replay --rules` can replace them."""
     beside: Callable[[], tuple[Stage, ...]] = tuple
     """Stages that no replay copies, for `headrace lag`: projections, and feeds from other logs."""
+    commands: Callable[[], typer.Typer] | None = None
+    """Commands of its own that `headrace` takes over."""
     demo: DemoTraffic | None = None
     try_it: tuple[str, ...] = ()
     """Commands for a newcomer, printed by `headrace up` when the service is ready."""

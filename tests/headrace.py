@@ -27,7 +27,7 @@ def environment(**variables: str) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(
-            ("NATS_", "STREAM_", "LOG_", "HTTP_", "PORT", "INVOICE_", "METRICS_")
+            ("NATS_", "STREAM_", "LOG_", "HTTP_", "PORT", "INVOICE_", "METRICS_", "FRAUD_")
         )
     }
     return own | {"COLUMNS": "200"} | variables

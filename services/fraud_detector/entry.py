@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typer
+
 from services.fraud_detector.demo import make_payment
 from services.fraud_detector.scope import CARDS, KEYED, MODEL, Scope
 from services.fraud_detector.settings import FraudSettings, PartitionSettings
@@ -35,6 +37,12 @@ def _stages() -> tuple[StageEntry, ...]:
     return (entry(card_stage(settings.partitions), CARDS), entry(keyed_stage(), KEYED), *scored)
 
 
+def _commands() -> typer.Typer:
+    from services.fraud_detector.commands.app import app  # noqa: PLC0415 - see above
+
+    return app
+
+
 ENTRY = ServiceEntry(
     name=SERVICE,
     description="Payments are judged by rules over sliding windows, and scored by a model",
@@ -48,6 +56,7 @@ ENTRY = ServiceEntry(
         MessageType("score", "fraud.scores.<card>", FraudScore, "Result: the model's opinion"),
     ),
     stages=_stages,
+    commands=_commands,
     demo=make_payment,
     try_it=(
         """nats pub -J payments.made.card-17 '{"amount": "12.50", "currency": "EUR"}'""",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from shared import registry
 from shared.cli import (
     dead,
     demo,
@@ -36,6 +37,9 @@ app.command()(diff.diff)
 app.command()(promote.promote)
 app.command()(verify.verify)
 app.add_typer(dead.app, name="dead")
+for _entry in registry.services():
+    if _entry.commands is not None:
+        app.add_typer(_entry.commands())
 
 
 def main() -> None:

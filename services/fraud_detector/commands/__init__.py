@@ -1,0 +1,1 @@
+"""Commands that `headrace` takes over from the fraud detector."""
