@@ -34,9 +34,9 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 async def headrace(
-    *arguments: str, url: str = "", env: Mapping[str, str] | None = None
+    *arguments: str, url: str = "", env: Mapping[str, str] | None = None, seconds: float = 60
 ) -> Finished:
-    """Run `headrace` with the server at `url`; fails after a minute."""
+    """Run `headrace` with the server at `url`; fails after `seconds`."""
     variables = dict(env or {}) | ({"NATS_URL": url} if url else {})
     process = await asyncio.create_subprocess_exec(
         SCRIPT,
@@ -47,7 +47,7 @@ async def headrace(
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(seconds):
             out, err = await process.communicate()
     except TimeoutError:
         process.kill()
