@@ -48,8 +48,10 @@ class Stage(Struct, frozen=True):
 
     def events(self, partition: int) -> str:
         """Return the filter that selects all that a partition must see."""
-        if not self.source.prefix or self.whole:
-            return self.all_events()
+        if self.whole:
+            return ">"  # the server finds the next message at once, however many subjects there are
+        if not self.source.prefix:
+            return self.source.subjects
         return f"{self.source.prefix}.{partition}.>"
 
     def all_events(self) -> str:
