@@ -28,10 +28,14 @@ class BrokerUnreachableError(Exception):
 
 
 class _Client(Client):
-    """nats-py's client, which takes any subject that the server takes.
+    """nats-py's client, mended in two places.
 
-    A subject need not be UTF-8, and decoding it strictly ended nats-py's read loop, for good and
-    without a word: one message of a stranger would make every worker deaf.
+    It takes any subject that the server takes: a subject need not be UTF-8, and decoding it
+    strictly ended nats-py's read loop, for good and without a word: one message of a stranger
+    would make every worker deaf.
+
+    A write in the moment when the connection has broken, and nats-py has not seen that yet, is
+    no bare `RuntimeError`: that passed by all who expect a broker error, and ended the service.
     """
 
     def _build_message(
@@ -45,6 +49,22 @@ class _Client(Client):
             _client=self,
             _sid=sid,
         )
+
+    async def _flush_pending(self, force_flush: bool = False) -> Any:  # noqa: FBT001, FBT002, ANN401 - as nats-py has it
+        try:
+            return await super()._flush_pending(force_flush)
+        except (RuntimeError, OSError):
+            # What is pending goes out after the reconnect, as all that is published till then;
+            # what was under way is lost, as with any connection that breaks.
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        try:
+            await super()._send_ping(future)
+        except RuntimeError as error:
+            raise ConnectionResetError(str(error)) from error
 
 
 ReconnectHook = Callable[[], None]
@@ -142,8 +162,9 @@ def without_password(url: str) -> str:
 async def _close(client: Client) -> None:
     try:
         await client.close()
-    except RuntimeError as error:
-        # With the server away nats-py writes what is left to a transport that is closed.
+    except (RuntimeError, OSError, nats.errors.Error) as error:
+        # With the server away nats-py writes what is left to a transport that is closed, or
+        # about to be.
         _log.warning("broker away, what was on its way to it is dropped", error=str(error))
 
 

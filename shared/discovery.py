@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
@@ -10,6 +11,14 @@ import msgspec
 from nats import micro
 from nats.aio.client import Client
 from nats.micro.request import Request
+from nats.micro.service import Service
+
+from shared.jetstream import BROKER_ERRORS
+from shared.logs import logger
+
+_log = logger("discovery")
+
+_LEAVE_SECONDS = 1.0
 
 Status = Callable[[], dict[str, object]]
 
@@ -34,4 +43,17 @@ async def announced(
         yield
     finally:
         if client.is_connected:
+            await _leave(service)
+
+
+async def _leave(service: Service) -> None:
+    """Answer no more. The connection ends soon in any case, so nothing here may fail a stop.
+
+    For each of its subscriptions nats-py waits for an answer of the server: ten seconds, and
+    then raises, where that has just died.
+    """
+    try:
+        async with asyncio.timeout(_LEAVE_SECONDS):
             await service.stop()
+    except BROKER_ERRORS as error:
+        _log.warning("discovery not left", error=str(error) or repr(error))

@@ -20,6 +20,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared.broker import Broker
+from shared.jetstream import BROKER_ERRORS
 from shared.logs import logger
 
 _log = logger("pull")
@@ -30,6 +31,7 @@ _SILENCE_SECONDS = 3.5
 _RETRY_SECONDS = 0.5
 _LAST_MESSAGES_SECONDS = 1.0
 _QUIET_SECONDS = 0.1
+_DRAIN_SECONDS = 2.0
 _NANOSECONDS = 1_000_000_000
 
 OnMessage = Callable[[Msg], None]
@@ -107,8 +109,18 @@ class ContinuousPull:
         self._wake.set()
         if self._subscription is not None and self._broker.connected:
             await self._open_requests_filled()
-            # Not unsubscribe: that drops what is in flight, which then waits for ack wait.
-            await self._subscription.drain()  # type: ignore[no-untyped-call]  # as nats-py has it
+            await self._drain(self._subscription)
+
+    async def _drain(self, subscription: Subscription) -> None:
+        """Take what the server has sent, and no more; of one that has just died nothing comes.
+
+        Not unsubscribe: that drops what is in flight, which then waits for ack wait.
+        """
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await subscription.drain()  # type: ignore[no-untyped-call]  # as nats-py has it
+        except BROKER_ERRORS as error:
+            _log.warning("pull not drained", durable=self._where, error=str(error) or repr(error))
 
     async def _open_requests_filled(self) -> None:
         """Wait while messages keep coming for what was requested.

@@ -18,6 +18,7 @@ from tests.headrace import environment
 from tests.server import die_with_parent
 
 _END_SECONDS = 40.0
+_LAST_LINES = 60
 
 
 class Process:
@@ -99,6 +100,16 @@ class Process:
         await eventually(lambda: not self.alive and not self._reader.is_alive(), seconds)
         return self._process.wait()
 
+    async def stopped(self, seconds: float = _END_SECONDS) -> None:
+        """Wait until it has ended after `terminate`, and see that it did so as asked."""
+        code = await self.exit_code(seconds)
+        assert code == 0, f"ended with {code}: {self._last_said()}"
+        assert self.words == [], self._last_said()
+
+    def _last_said(self) -> str:
+        lines = (json.dumps(line) for line in map(_short, self.log[-_LAST_LINES:]))
+        return "\n".join(["", *lines, *self.words])
+
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
@@ -132,6 +143,14 @@ async def invoice_workers(count: int, url: str, **variables: str) -> AsyncIterat
         end_all(workers)
 
 
+async def all_stopped(processes: list[Process]) -> None:
+    """Ask them all for a soft stop at once, and see that each ends as asked."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        await process.stopped()
+
+
 def end_all(processes: list[Process]) -> None:
     """End processes at once."""
     with contextlib.ExitStack() as stack:
@@ -147,3 +166,10 @@ def free_ports(count: int) -> Iterator[int]:
             one.bind(("127.0.0.1", 0))
         ports = [int(one.getsockname()[1]) for one in sockets]
     yield from ports
+
+
+def _short(said: Any) -> Any:
+    """Return what was logged without the local variables of a trace, which fill pages."""
+    if isinstance(said, dict):
+        return {name: _short(value) for name, value in said.items() if name != "locals"}
+    return [_short(value) for value in said] if isinstance(said, list) else said

@@ -8,6 +8,8 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+from nats.js.object_store import ObjectStore
+
 from services.invoice_worker import issuing, rendering
 from services.invoice_worker.documents import Renderer
 from services.invoice_worker.domain import Sellers, SellersError
@@ -64,7 +66,10 @@ async def build(
     async with contextlib.AsyncExitStack() as stack:
         if settings.render_processes:
             renderer = await stack.enter_async_context(Renderer(settings.render_processes))
-            bucket = await broker.client.jetstream().object_store(INVOICE_DOCUMENTS.name)
+            # Not `object_store`: that asks the server, which may be gone just now.
+            bucket = ObjectStore(
+                INVOICE_DOCUMENTS.name, f"OBJ_{INVOICE_DOCUMENTS.name}", broker.client.jetstream()
+            )
             workers["render"] = Worker(
                 broker,
                 render,

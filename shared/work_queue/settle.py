@@ -16,6 +16,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from shared.jetstream import BROKER_ERRORS
 from shared.logs import logger
 
 _log = logger("settle")
@@ -111,7 +112,7 @@ class Settler:
                     await self._done.wait()
                 if self._client.is_connected:
                     await self._client.flush()
-        except TimeoutError:
+        except BROKER_ERRORS:  # `TimeoutError` among them: the server is silent, or went just now
             return False
         return True
 

@@ -34,11 +34,11 @@ async def test_a_frozen_worker_wakes_up_to_work_that_is_done_and_goes_on(
             await books.all_done(own_client, until)
             frozen.thaw()
         other.terminate()
-        assert await other.exit_code() == 0
+        await other.stopped()
         await publish_all(own_client, traffic.publications[until:])
         await books.all_done(own_client, len(traffic.orders))
         frozen.terminate()
-        assert await frozen.exit_code() == 0
+        await frozen.stopped()
         stale = sum(line.get("stale", 0) for line in frozen.events("worker stopped"))
         assert stale + len(frozen.events("delivery settled", repeated=True)) > 0
     await books.assert_audited(own_client, traffic.orders)

@@ -23,7 +23,7 @@ from tests.eventually import eventually
 from tests.headrace import headrace
 from tests.log_chaos import seeds
 from tests.metrics_rig import Stored, demanded, messages, metrics_aggregator, results
-from tests.processes import Process, end_all
+from tests.processes import Process, all_stopped, end_all
 from tests.server import Server
 
 NOWHERE = "nats://127.0.0.1:1"
@@ -235,9 +235,7 @@ async def results_stand(
         ended.set()
         await harm
     await eventually(lambda: complete(client, RULES), seconds)
-    for member in running:
-        member.terminate()
-    assert [await member.exit_code() for member in running] == [0] * len(running)
+    await all_stopped(running)
     wanted, found = await demanded(client, RULES), await results(client)
     # A last tick may stand in the log that nobody has folded; nothing else may be missing.
     assert [name for name in found if found[name] != wanted[name][: len(found[name])]] == []
@@ -310,7 +308,7 @@ async def disturb(
             running.remove(victim)
             if harm == "stop":
                 victim.terminate()
-                assert await victim.exit_code() == 0
+                await victim.stopped()
             end_all([victim])
             running.append(await start().started())
     if frozen is not None:

@@ -1,0 +1,49 @@
+"""What is asked of a connection in the moment in which it breaks fails as with any lost server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import uvloop
+
+from shared import jetstream
+from shared.broker import connected
+from shared.jetstream import BROKER_ERRORS
+from shared.settings import BrokerSettings
+from tests.eventually import eventually
+from tests.server import Server
+
+
+def test_a_write_on_a_broken_connection_raises_no_other_errors(server: Server) -> None:
+    # As services run: asyncio's own loop takes writes on a closed transport without a word.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_write_on_what_is_broken(server.url))
+
+
+async def _write_on_what_is_broken(url: str) -> None:
+    async with connected(BrokerSettings(url=url), "test") as broker:
+        private: Any = broker.client
+        for _ in range(3):
+            lost = asyncio.Event()
+            private._disconnected_cb = _setting(lost)  # noqa: SLF001 - what nats-py sees late is seen here
+            private._flusher_task.cancel()  # noqa: SLF001 - it ends when a write of its own fails
+            private._transport._io_writer.transport.abort()  # noqa: SLF001 - as the kernel does on a reset
+            raised = await asyncio.gather(
+                broker.client.publish("x", b""),
+                broker.client.flush(1),
+                broker.client.subscribe("x"),
+                jetstream.call(broker.client, "INFO", timeout=1),
+                return_exceptions=True,
+            )
+            found = [one for one in raised if isinstance(one, BaseException)]
+            assert all(isinstance(one, BROKER_ERRORS) for one in found), found
+            await asyncio.wait_for(lost.wait(), 10)
+            await eventually(lambda: broker.client.is_connected)
+
+
+def _setting(event: asyncio.Event) -> Any:
+    async def set_it() -> None:
+        event.set()
+
+    return set_it
