@@ -80,7 +80,7 @@ async def in_force(client: Client, revision: int) -> None:
                 entries = json.loads(one.data)["entries"]
                 if any(entry["revision"] >= revision for entry in entries):
                     places.add(one.subject)
-        return len(places) >= PARTITIONS + 1
+        return len(places) >= PARTITIONS + 2
 
     await eventually(told, 30)
 
