@@ -44,7 +44,7 @@ def holds_card_number(text: str) -> bool:
 def masked(text: str) -> str:
     """Return a text in which of each card number all but the last four digits are `*`.
 
-    JSON text may be given as it came: digits that are written as escapes (`\\u0034`) count.
+    JSON text may be given as it came: digits that are written as escapes count.
     """
     return _RUN.sub(_masked_run, text)
 

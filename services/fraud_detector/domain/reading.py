@@ -135,8 +135,8 @@ def _second_look(data: bytes, error: Exception) -> _Read:
         if len(left) < len(fields):
             return _PAYMENT.decode(msgspec.json.encode(left))
     except (ValueError, RecursionError) as second:
-        _refuse(data, second)
-    _refuse(data, error)
+        error = second
+    return _refuse(data, error)
 
 
 def _refuse(data: bytes, error: Exception) -> NoReturn:
