@@ -1,0 +1,164 @@
+"""Detectors that compare a payment with those before it: deviation, card testing, declines."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from services.fraud_detector.domain.aggregates import Record, Step
+from services.fraud_detector.domain.findings import (
+    EXACT,
+    MICROS,
+    Finding,
+    money,
+    own,
+    quotient,
+    six_places,
+    subject,
+)
+from services.fraud_detector.domain.frames import Frame, frame
+from services.fraud_detector.domain.kinds import (
+    AmountDeviation,
+    DeclinesThenApproval,
+    SmallThenLarge,
+)
+from services.fraud_detector.domain.payment import Payment
+from services.fraud_detector.domain.rows import Rows, counted, squared
+from services.fraud_detector.domain.rules import Rule
+
+
+def deviation(rule: Rule, kind: AmountDeviation, slot: int) -> Step:
+    """Return the detector of an amount far above the key's mean."""
+    window = frame(kind.memory.ms)
+    size, length, reach = window.bucket_ms, window.buckets, window.reach
+    least = kind.least
+    times, spread = int(kind.deviations * MICROS), int(kind.least_spread * MICROS)
+
+    def step(record: Record, payment: Payment) -> Finding | None:
+        rows: Rows | None = record[slot]
+        if rows is None:
+            rows = record[slot] = squared()
+        at = rows.add(payment.time_ms // size, reach, payment)
+        if not at:
+            return None
+        low = rows.before(at, length, reach)
+        number = rows.counts[at] - rows.counts[low] - 1
+        if number < least:
+            return None
+        micros = payment.micros
+        sums: list[int] = rows.sums  # type: ignore[assignment]  # rows that sum
+        total = sums[at] - sums[low] - micros
+        above = number * micros - total
+        # a share of the mean is the least that the limit can be: most stay below that
+        if above * MICROS * MICROS <= times * spread * total:
+            return None
+        squares: list[int] = rows.squares  # type: ignore[assignment]  # as above
+        scatter = number * (squares[at] - squares[low] - micros * micros) - total * total
+        if above * above * MICROS * MICROS * (number - 1) <= times * times * number * scatter:
+            return None
+        return tell(rows, (low, at), payment, (number, total, scatter))
+
+    def tell(
+        rows: Rows, span: tuple[int, int], payment: Payment, sums: tuple[int, int, int]
+    ) -> Finding:
+        number, total, scatter = sums
+        mean = quotient(total, number * MICROS)
+        limit = f"> {upper(kind, number, total, scatter)}"
+        return Finding(
+            rule,
+            money(payment.micros),
+            limit,
+            window.window(payment.time_ms),
+            rows.evidence(*span),
+            f"{money(payment.micros)} is more than {kind.deviations} standard deviations above"
+            f" {mean}, the mean of {number} payments of {subject(rule, payment)}"
+            f" within {kind.memory.text} (limit {limit})",
+        )
+
+    return step
+
+
+def upper(kind: AmountDeviation, number: int, total: int, scatter: int) -> str:
+    """Return the greatest amount that is not yet too much, rounded to six places.
+
+    `scatter` is `number * sum of squares - total ** 2`, of amounts in millionths.
+    """
+    mean = EXACT.divide(Decimal(total), Decimal(number))
+    square = EXACT.divide(Decimal(scatter), Decimal(number * (number - 1)))
+    spread = max(EXACT.sqrt(square), EXACT.multiply(kind.least_spread, mean))
+    most = EXACT.fma(kind.deviations, spread, mean)
+    return six_places(EXACT.divide(most, Decimal(MICROS)))
+
+
+def small_then_large(rule: Rule, kind: SmallThenLarge, slot: int) -> Step:
+    """Return the detector of card testing."""
+    window = frame(kind.window.ms)
+    small, large = int(kind.small_amount * MICROS), int(kind.large_amount * MICROS)
+    size, reach, least = window.bucket_ms, window.reach, kind.small_count
+
+    def step(record: Record, payment: Payment) -> Finding | None:
+        micros = payment.micros
+        if small < micros < large:
+            return None
+        rows: Rows | None = record[slot]
+        if micros <= small:
+            if rows is None:
+                rows = record[slot] = counted()
+            rows.add(payment.time_ms // size, reach, payment)
+            return None
+        if rows is None:
+            return None
+        number, earlier = _earlier(rows, window, payment)
+        if number < least:
+            return None
+        return Finding(
+            rule,
+            str(number),
+            f">= {least}",
+            window.window(payment.time_ms),
+            own(payment, earlier),
+            f"{money(micros)} after {number} payments of at most {kind.small_amount} of"
+            f" {subject(rule, payment)} within {kind.window.text} (limit >= {least})",
+        )
+
+    return step
+
+
+def declines(rule: Rule, kind: DeclinesThenApproval, slot: int) -> Step:
+    """Return the detector of an approval after declines."""
+    window = frame(kind.window.ms)
+    size, reach, least = window.bucket_ms, window.reach, kind.declines
+
+    def step(record: Record, payment: Payment) -> Finding | None:
+        rows: Rows | None = record[slot]
+        if payment.declined:
+            if rows is None:
+                rows = record[slot] = counted()
+            rows.add(payment.time_ms // size, reach, payment)
+            return None
+        if rows is None:
+            return None
+        number, earlier = _earlier(rows, window, payment)
+        if number < least:
+            return None
+        return Finding(
+            rule,
+            str(number),
+            f">= {least}",
+            window.window(payment.time_ms),
+            own(payment, earlier),
+            f"approved after {number} declined payments of {subject(rule, payment)}"
+            f" within {kind.window.text} (limit >= {least})",
+        )
+
+    return step
+
+
+def _earlier(rows: Rows, window: Frame, payment: Payment) -> tuple[int, list[int]]:
+    """Return how many rows' payments lie in the window of one that is not among them, and which."""
+    bucket = payment.time_ms // window.bucket_ms
+    at = rows.last(bucket)
+    bound = max(bucket - window.buckets, rows.buckets[-1] - window.reach)
+    low = rows.last(bound)
+    if low >= at:
+        return 0, []
+    return rows.counts[at] - rows.counts[low], rows.evidence(low, at)
