@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Final, NoReturn
 
@@ -21,6 +22,7 @@ from services.fraud_detector.domain.card_numbers import (
 )
 from services.fraud_detector.domain.payment import Label, Payment
 from services.fraud_detector.domain.refusal import Refusal, invalid, malformed
+from shared.contracts.headers import MESSAGE_ID
 from shared.contracts.payments import PaymentLabeled
 from shared.log_stream.clock import too_far_ahead
 
@@ -83,11 +85,12 @@ _known: dict[bytes, tuple[Decimal, int]] = {}  # amounts repeat, and are dear to
 
 
 def read_payment(
-    data: bytes, card: str, message_id: str | None, sequence: int, arrival_ns: int
+    data: bytes, card: str, given: Mapping[str, str] | None, sequence: int, arrival_ns: int
 ) -> Payment:
     """Return the payment of a message; raises `Refusal`.
 
-    `card` is the subject's last token; `message_id` the message's own, if it has one.
+    `card` is the subject's last token; `given` are the message's headers, which are looked at
+    only where the body does not name the payment.
     """
     try:
         payment = _PAYMENT.decode(data)
@@ -103,7 +106,7 @@ def read_payment(
     payment.late = False
     payment.score = None
     if payment.payment_id is None:
-        payment.payment_id = _identity(message_id, sequence)
+        payment.payment_id = _identity(given, sequence)
     when = payment.time
     arrival_ms = arrival_ns // _MILLION
     payment.time_ms = time_ms = arrival_ms if when is None else _time_ms(when)
@@ -191,7 +194,8 @@ def _amount(written: bytes) -> tuple[Decimal, int]:
     return amount, micros
 
 
-def _identity(message_id: str | None, sequence: int) -> str:
+def _identity(given: Mapping[str, str] | None, sequence: int) -> str:
+    message_id = given.get(MESSAGE_ID) if given is not None else None
     if not message_id:
         return f"{_STREAM}:{sequence}"
     if holds_card_number(message_id):
