@@ -18,14 +18,13 @@ from services.fraud_detector.domain.findings import (
 )
 from services.fraud_detector.domain.frames import Frame, frame
 from services.fraud_detector.domain.payment import Payment
-from services.fraud_detector.domain.rows import Rows, counted, squared, summed
+from services.fraud_detector.domain.rows import TRIM_MASK, Rows, counted, inside, squared, summed
 from services.fraud_detector.domain.rules import Limit, Rule
 
 Record = list[Any]
 """A key's states: the layout, then one state a detector, None before the first payment."""
 
 Step = Callable[[Record, Payment], Finding | None]
-_TRIM_MASK: Final = 7
 _FEWEST: Final = 2
 
 
@@ -50,7 +49,7 @@ def count(rule: Rule, limit: Limit, slot: int) -> Step:
         buckets.append(bucket)
         counts.append(number)
         rows.sequences.append(payment.sequence)
-        if not len(buckets) & _TRIM_MASK:
+        if not len(buckets) & TRIM_MASK:
             rows.forget(bucket - reach)
         bound = bucket - length
         if buckets[1] > bound:
@@ -92,7 +91,7 @@ def total(rule: Rule, limit: Limit, slot: int) -> Step:
         counts.append(counts[-1] + 1)
         sums.append(total)
         rows.sequences.append(payment.sequence)
-        if not len(buckets) & _TRIM_MASK:
+        if not len(buckets) & TRIM_MASK:
             rows.forget(bucket - reach)
         bound = bucket - length
         if buckets[1] > bound:
@@ -159,23 +158,12 @@ def _moments(
         if rows is None:
             rows = record[slot] = fresh()
         at = rows.add(payment.time_ms // size, reach, payment)
-        found = compared(*_inside(rows, at, rows.before(at, length, reach) if at else 0, payment))
+        found = compared(*inside(rows, at, rows.before(at, length, reach) if at else 0, payment))
         if found is None or not _breaks(broken, found):
             return None
         return tell(rows, at, payment)
 
     return step
-
-
-def _inside(rows: Rows, at: int, low: int, payment: Payment) -> tuple[int, int, int]:
-    micros = payment.micros
-    if not at:
-        return 1, micros, micros * micros
-    return (
-        rows.counts[at] - rows.counts[low],
-        rows.sums[at] - rows.sums[low] if rows.sums else 0,
-        rows.squares[at] - rows.squares[low] if rows.squares else 0,
-    )
 
 
 def _breaks(broken: Bounds, found: int) -> bool:
@@ -190,7 +178,7 @@ def _teller(
 
     def tell(rows: Rows, at: int, payment: Payment) -> Finding:
         low = rows.before(at, window.buckets, window.reach) if at else 0
-        number, total, square = _inside(rows, at, low, payment)
+        number, total, square = inside(rows, at, low, payment)
         observed = shown(number, total, square)
         whose = subject(rule, payment)
         many = f"{number} payment{'' if number == 1 else 's'} of {whose} within {span}"

@@ -10,13 +10,15 @@ from services.fraud_detector.domain.payment import Payment
 from services.fraud_detector.domain.rules import Rule
 from services.fraud_detector.domain.sizes import estimated_bytes
 from services.fraud_detector.domain.steps import guard, packed, step, unpacked
-from services.fraud_detector.domain.tables import Guarded, Table
+from services.fraud_detector.domain.tables import Guarded, Table, Test
 
 _RECORDS_A_PIECE: Final = 250
 _AT_ONCE: Final = 0
 _IDLE: Final = ("paused", "deleted")
 
 Name = tuple[tuple[str, ...], bool]
+Plan = tuple[tuple[Table, Test | None, tuple[Guarded, ...]], ...]
+"""Each table, which payments concern it at all (None: all), and its detectors."""
 
 
 class Board:
@@ -35,9 +37,8 @@ class Board:
         self._serials: dict[str, tuple[object, int]] = {}
         self._next_serial = 0
         self._turn_ms = _AT_ONCE
-        self._all: tuple[tuple[Table, tuple[Guarded, ...]], ...] = ()
-        self._some: tuple[frozenset[str], tuple[tuple[Table, tuple[Guarded, ...]], ...]] | None
-        self._some = None
+        self._all: Plan = ()
+        self._some: tuple[frozenset[str], Plan] | None = None
         self.use(rules)
 
     def evaluate(self, payment: Payment) -> list[Finding]:
@@ -142,13 +143,13 @@ class Board:
                 )
         self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_AT_ONCE)
 
-    def _run(
-        self, payment: Payment, plan: tuple[tuple[Table, tuple[Guarded, ...]], ...]
-    ) -> list[Finding]:
+    def _run(self, payment: Payment, plan: Plan) -> list[Finding]:  # noqa: C901  calls cost more
         if payment.time_ms >= self._turn_ms:
             self._turn(payment.time_ms)
         found: list[Finding] = []
-        for table, steps in plan:
+        for table, gate, steps in plan:
+            if gate is not None and not gate(payment):
+                continue
             key = table.key(payment)
             record = table.young.get(key)
             if record is None:
@@ -178,19 +179,19 @@ class Board:
         table.use(rules, steps)
         return table
 
-    def _plan(self, only: frozenset[str] | None) -> tuple[tuple[Table, tuple[Guarded, ...]], ...]:
-        return tuple(
-            (
-                table,
-                tuple(
-                    one
-                    for rule, one in zip(table.rules, table.steps, strict=True)
-                    if only is None or rule.id in only
-                ),
+    def _plan(self, only: frozenset[str] | None) -> Plan:
+        plan: list[tuple[Table, Test | None, tuple[Guarded, ...]]] = []
+        for table in self._tables.values():
+            steps = tuple(
+                one
+                for rule, one in zip(table.rules, table.steps, strict=True)
+                if only is None or rule.id in only
             )
-            for table in self._tables.values()
-            if only is None or any(rule.id in only for rule in table.rules)
-        )
+            if len(steps) == 1:  # asked before the key is looked up, most are done
+                plan.append((table, steps[0][0], ((None, steps[0][1]),)))
+            elif steps:
+                plan.append((table, None, steps))
+        return tuple(plan)
 
 
 def _by_id(finding: Finding) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from operator import attrgetter
-from typing import Final
 
 from msgspec import Struct
 
@@ -12,9 +11,8 @@ from services.fraud_detector.domain.aggregates import Record, Step
 from services.fraud_detector.domain.findings import MOST_EVIDENCE, Finding, bounds, own, subject
 from services.fraud_detector.domain.frames import frame
 from services.fraud_detector.domain.payment import Payment
+from services.fraud_detector.domain.rows import TRIM_MASK
 from services.fraud_detector.domain.rules import MOST_DISTINCT, Limit, Rule
-
-_TRIM_MASK: Final = 7
 
 
 class Values(Struct, gc=False):
@@ -45,7 +43,7 @@ class Values(Struct, gc=False):
             del lasts[bisect_left(lasts, known)]
         self.last[value] = bucket
         lasts.append(bucket)
-        if not len(buckets) & _TRIM_MASK:
+        if not len(buckets) & TRIM_MASK:
             self._forget(bucket - reach)
         return True
 

@@ -183,8 +183,12 @@ def _of_text(get: Value, compare: Callable[[Any, Any], bool], value: str) -> Tes
 def _of_amount(compare: Callable[[Any, Any], bool], micros: int) -> Test:
     if compare is operator.ge:
         return lambda payment: payment.micros >= micros
+    if compare is operator.gt:
+        return lambda payment: payment.micros > micros
     if compare is operator.le:
         return lambda payment: payment.micros <= micros
+    if compare is operator.lt:
+        return lambda payment: payment.micros < micros
     return lambda payment: compare(payment.micros, micros)
 
 

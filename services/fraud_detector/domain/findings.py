@@ -14,7 +14,7 @@ from services.fraud_detector.domain.rules import Limit, Rule
 MOST_EVIDENCE: Final = 50
 MICROS: Final = 1_000_000
 _HUGE: Final = 1 << 400
-EXACT: Final = Context(prec=400, rounding=ROUND_HALF_EVEN)
+EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _SIX_PLACES: Final = Decimal("0.000001")
 
 

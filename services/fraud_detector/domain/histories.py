@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Callable
 from decimal import Decimal
 
 from services.fraud_detector.domain.aggregates import Record, Step
@@ -22,47 +24,71 @@ from services.fraud_detector.domain.kinds import (
     SmallThenLarge,
 )
 from services.fraud_detector.domain.payment import Payment
-from services.fraud_detector.domain.rows import Rows, counted, squared
+from services.fraud_detector.domain.rows import TRIM_MASK, Rows, counted, inside, squared
 from services.fraud_detector.domain.rules import Rule
 
+Sums = tuple[int, int, int]
+"""Number, sum, and `number * sum of squares - sum ** 2`, of amounts in millionths."""
 
-def deviation(rule: Rule, kind: AmountDeviation, slot: int) -> Step:
+
+def deviation(rule: Rule, kind: AmountDeviation, slot: int) -> Step:  # noqa: C901  calls cost more
     """Return the detector of an amount far above the key's mean."""
     window = frame(kind.memory.ms)
     size, length, reach = window.bucket_ms, window.buckets, window.reach
     least = kind.least
-    times, spread = int(kind.deviations * MICROS), int(kind.least_spread * MICROS)
+    judge = _judged(kind)
+    # in millionths, rounded down: what it lets through the exact comparison sees
+    share = int(kind.deviations * kind.least_spread * MICROS)
 
     def step(record: Record, payment: Payment) -> Finding | None:
         rows: Rows | None = record[slot]
+        bucket = payment.time_ms // size
         if rows is None:
             rows = record[slot] = squared()
-        at = rows.add(payment.time_ms // size, reach, payment)
+            rows.add(bucket, reach, payment)
+            return None
+        buckets = rows.buckets
+        if bucket <= buckets[-1]:
+            return behind(rows, bucket, payment)
+        counts, micros = rows.counts, payment.micros
+        sums: list[int] = rows.sums  # type: ignore[assignment]  # rows that sum
+        squares: list[int] = rows.squares  # type: ignore[assignment]  # as above
+        bound = bucket - length
+        low = 0 if buckets[1] > bound else bisect_right(buckets, bound) - 1
+        count, total = counts[-1], sums[-1]
+        number = count - counts[low]
+        excess = None
+        if number >= least:
+            before = total - sums[low]
+            # a share of the mean is the least that the limit can be: most stay below that
+            if (number * micros - before) * MICROS > share * before:
+                excess = judge(number, micros, before, squares[-1] - squares[low])
+        buckets.append(bucket)
+        counts.append(count + 1)
+        sums.append(total + micros)
+        squares.append(squares[-1] + micros * micros)
+        rows.sequences.append(payment.sequence)
+        found = excess and tell(rows, (low, len(buckets) - 1), payment, excess)
+        if not len(buckets) & TRIM_MASK:
+            rows.forget(bucket - reach)
+        return found
+
+    def behind(rows: Rows, bucket: int, payment: Payment) -> Finding | None:
+        at = rows.add(bucket, reach, payment)
         if not at:
             return None
         low = rows.before(at, length, reach)
-        number = rows.counts[at] - rows.counts[low] - 1
+        number, micros = rows.counts[at] - rows.counts[low] - 1, payment.micros
+        _, total, square = inside(rows, at, low, payment)
         if number < least:
             return None
-        micros = payment.micros
-        sums: list[int] = rows.sums  # type: ignore[assignment]  # rows that sum
-        total = sums[at] - sums[low] - micros
-        above = number * micros - total
-        # a share of the mean is the least that the limit can be: most stay below that
-        if above * MICROS * MICROS <= times * spread * total:
-            return None
-        squares: list[int] = rows.squares  # type: ignore[assignment]  # as above
-        scatter = number * (squares[at] - squares[low] - micros * micros) - total * total
-        if above * above * MICROS * MICROS * (number - 1) <= times * times * number * scatter:
-            return None
-        return tell(rows, (low, at), payment, (number, total, scatter))
+        found = judge(number, micros, total - micros, square - micros * micros)
+        return None if found is None else tell(rows, (low, at), payment, found)
 
-    def tell(
-        rows: Rows, span: tuple[int, int], payment: Payment, sums: tuple[int, int, int]
-    ) -> Finding:
+    def tell(rows: Rows, span: tuple[int, int], payment: Payment, sums: Sums) -> Finding:
         number, total, scatter = sums
         mean = quotient(total, number * MICROS)
-        limit = f"> {upper(kind, number, total, scatter)}"
+        limit = f"> {_upper(kind, number, total, scatter)}"
         return Finding(
             rule,
             money(payment.micros),
@@ -75,18 +101,6 @@ def deviation(rule: Rule, kind: AmountDeviation, slot: int) -> Step:
         )
 
     return step
-
-
-def upper(kind: AmountDeviation, number: int, total: int, scatter: int) -> str:
-    """Return the greatest amount that is not yet too much, rounded to six places.
-
-    `scatter` is `number * sum of squares - total ** 2`, of amounts in millionths.
-    """
-    mean = EXACT.divide(Decimal(total), Decimal(number))
-    square = EXACT.divide(Decimal(scatter), Decimal(number * (number - 1)))
-    spread = max(EXACT.sqrt(square), EXACT.multiply(kind.least_spread, mean))
-    most = EXACT.fma(kind.deviations, spread, mean)
-    return six_places(EXACT.divide(most, Decimal(MICROS)))
 
 
 def small_then_large(rule: Rule, kind: SmallThenLarge, slot: int) -> Step:
@@ -162,3 +176,31 @@ def _earlier(rows: Rows, window: Frame, payment: Payment) -> tuple[int, list[int
     if low >= at:
         return 0, []
     return rows.counts[at] - rows.counts[low], rows.evidence(low, at)
+
+
+def _judged(kind: AmountDeviation) -> Callable[[int, int, int, int], Sums | None]:
+    """Return what compares an amount with number, sum and sum of squares of the earlier ones."""
+    times, spread = int(kind.deviations * MICROS), int(kind.least_spread * MICROS)
+
+    def judge(number: int, micros: int, total: int, square: int) -> Sums | None:
+        above = number * micros - total
+        if above * MICROS * MICROS <= times * spread * total:
+            return None
+        scatter = number * square - total * total
+        if above * above * MICROS * MICROS * (number - 1) <= times * times * number * scatter:
+            return None
+        return number, total, scatter
+
+    return judge
+
+
+def _upper(kind: AmountDeviation, number: int, total: int, scatter: int) -> str:
+    """Return the greatest amount that is not yet too much, rounded to six places.
+
+    `scatter` is `number * sum of squares - total ** 2`, of amounts in millionths.
+    """
+    mean = EXACT.divide(Decimal(total), Decimal(number))
+    square = EXACT.divide(Decimal(scatter), Decimal(number * (number - 1)))
+    spread = max(EXACT.sqrt(square), EXACT.multiply(kind.least_spread, mean))
+    most = EXACT.fma(kind.deviations, spread, mean)
+    return six_places(EXACT.divide(most, Decimal(MICROS)))

@@ -16,7 +16,9 @@ from services.fraud_detector.domain.findings import MOST_EVIDENCE
 from services.fraud_detector.domain.payment import Payment
 
 NEVER: Final = -(1 << 62)
-_TRIM_MASK: Final = 7
+TRIM_MASK: Final = 7
+"""Old rows are forgotten each time that the number of rows is a multiple of eight."""
+
 _MOST_SEQUENCES: Final = 2 * MOST_EVIDENCE
 
 
@@ -52,7 +54,7 @@ class Rows(Struct, gc=False):
                 sums.append(sums[-1] + payment.micros)
             if squares is not None:
                 squares.append(squares[-1] + payment.micros * payment.micros)
-            if not len(buckets) & _TRIM_MASK:
+            if not len(buckets) & TRIM_MASK:
                 self.forget(bucket - reach)
         self.sequences.append(payment.sequence)
         if len(self.sequences) > _MOST_SEQUENCES:
@@ -127,3 +129,18 @@ def summed() -> Rows:
 def squared() -> Rows:
     """Return rows of nothing yet, which count, sum, and sum squares."""
     return Rows([NEVER], [0], [0], [0], [])
+
+
+def inside(rows: Rows, at: int, low: int, payment: Payment) -> tuple[int, int, int]:
+    """Return count, sum and sum of squares of the rows above `low` up to `at`.
+
+    Of a payment that is not remembered (`at` is 0): of itself.
+    """
+    micros = payment.micros
+    if not at:
+        return 1, micros, micros * micros
+    return (
+        rows.counts[at] - rows.counts[low],
+        rows.sums[at] - rows.sums[low] if rows.sums else 0,
+        rows.squares[at] - rows.squares[low] if rows.squares else 0,
+    )
