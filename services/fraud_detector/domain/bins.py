@@ -39,6 +39,7 @@ _EDGES: Final = {
     "weekend": _NO_YES,
     "night": _NO_YES,
     "amount_ratio": _RATIOS,
+    "amount_earlier_ratio": _RATIOS,
     "terminal_fraud_run": _RUNS,
     "terminal_genuine_hours": _HOURS,
     "terminal_run_hours": _HOURS,

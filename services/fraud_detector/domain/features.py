@@ -1,4 +1,4 @@
-"""What the model sees of a payment, computed online: the Handbook's fifteen features and four.
+"""What the model sees of a payment, computed online: the Handbook's fifteen features and five.
 
 The fifteen are those of Le Borgne, Siblini, Lebichot, Bontempi, "Reproducible Machine Learning
 for Credit Card Fraud Detection - Practical Handbook", 2022, section 3.3. Its windows end at the
@@ -41,6 +41,7 @@ HANDBOOK_FEATURES: Final = (
 FEATURES: Final = (
     *HANDBOOK_FEATURES,
     "amount_ratio",
+    "amount_earlier_ratio",
     "terminal_fraud_run",
     "terminal_genuine_hours",
     "terminal_run_hours",
@@ -63,7 +64,8 @@ _TERMINAL_WINDOWS: Final = tuple(days * 24 for days in WINDOW_DAYS)
 _EPOCH_WEEKDAY: Final = 3
 _SATURDAY: Final = 5
 _LAST_NIGHT_HOUR: Final = 6
-_NO_TERMINAL: Final = [0.0] * 6 + [0.0, float(NEVER_HOURS), 0.0]
+_BEFORE_ALL: Final = -(2**62)
+"""An hour before any that a payment can have."""
 
 
 class FeatureStore:
@@ -75,37 +77,41 @@ class FeatureStore:
     def __init__(self, label_delay_ms: int) -> None:
         self._delay = label_delay_ms // HOUR_MS
         self._kept = self._delay + 24 * WINDOW_DAYS[-1]
-        self._newest: int | None = None
+        self._newest = self._lowest = _BEFORE_ALL
+        """The newest hour so far, and the newest of those that are not counted any more."""
+        self._stale = False
+        """There may be keys to drop."""
         self._cards = Histories()
         self._terminals = Histories()
 
     def features(self, payment: Payment) -> list[float]:
         """Take in a payment; return its `FEATURES`."""
         hour = payment.time_ms // HOUR_MS
-        newest = self._newest
-        if newest is None or hour > newest:
-            self._newest = newest = hour
-        self._cards.drop(newest - self._kept)
-        self._terminals.drop(newest - self._kept)
-        micros = min(payment.micros, MOST_MICROS)
+        if hour > self._newest:
+            self._newest = hour
+            self._lowest = hour - self._kept
+            self._stale = True
+        if self._stale:
+            more = self._cards.drop(self._lowest), self._terminals.drop(self._lowest)
+            self._stale = any(more)
+        micros = min(MOST_MICROS, payment.micros)
         values = [
             micros / 1_000_000,
             1.0 if (hour // 24 + _EPOCH_WEEKDAY) % 7 >= _SATURDAY else 0.0,
             1.0 if hour % 24 <= _LAST_NIGHT_HOUR else 0.0,
         ]
-        ratio = self._card(payment, micros, values)
-        of_terminal = self._terminal(payment.terminal, hour)
-        values += of_terminal[:6]
-        values.append(ratio)
-        values += of_terminal[6:]
+        ratios = self._card(payment, micros, values)
+        run = self._terminal(payment.terminal, hour, values)
+        values += ratios
+        values += run
         return values
 
     def fraud(self, terminal: str, time_ms: int, by: int = 1) -> None:
         """Count a payment at a terminal as fraud, or with `by` -1 no longer."""
         hour = time_ms // HOUR_MS
         history = self._terminals.find(terminal)
-        if history is not None and self._newest is not None and hour > self._newest - self._kept:
-            history.add(hour, 0, by)
+        if history is not None and hour > self._lowest:
+            history.add(hour, 0, by, self._lowest)
 
     def keys(self) -> int:
         """Return how many cards and terminals are known."""
@@ -117,7 +123,7 @@ class FeatureStore:
 
     def snapshot(self) -> Iterator[list[Any]]:
         """Yield the state in pieces."""
-        yield ["newest", self._newest]
+        yield ["hours", [self._newest, self._lowest, self._stale]]
         for kind, histories in (("cards", self._cards), ("terminals", self._terminals)):
             for rows in histories.snapshot():
                 yield [kind, rows]
@@ -125,57 +131,61 @@ class FeatureStore:
     def restore(self, piece: list[Any]) -> None:
         """Take in one piece of a snapshot, in order, into a new store."""
         kind, content = piece
-        if kind == "newest":
-            self._newest = content
+        if kind == "hours":
+            self._newest, self._lowest, self._stale = content
         else:
             (self._cards if kind == "cards" else self._terminals).restore(content)
 
-    def _card(self, payment: Payment, micros: int, values: list[float]) -> float:
-        """Add count and average of each window; return the ratio of the amount to the average."""
+    def _card(self, payment: Payment, micros: int, values: list[float]) -> tuple[float, float]:
+        """Add count and average of each window; return the amount's ratios to two averages."""
         bucket = payment.time_ms // _CARD_BUCKET_MS
-        newest = self._newest or 0
-        lowest = (newest - self._kept + 1) * CARD_BUCKETS_AN_HOUR - 1
+        lowest = self._lowest * CARD_BUCKETS_AN_HOUR + CARD_BUCKETS_AN_HOUR - 1
         if bucket <= lowest:  # so late that it leaves no trace
-            values += (1, values[0]) * len(_CARD_WINDOWS)
-            return 1.0
-        history = self._cards.use(payment.card, newest)
-        history.add(bucket, 1, micros)
-        history.prune(lowest)
+            values += (1, values[0]) * len(WINDOW_DAYS)
+            return 1.0, 1.0
+        history = self._cards.use(payment.card, self._newest)
+        history.add(bucket, 1, micros, lowest)
         buckets, counts, sums = history.buckets, history.counts, history.sums
         end = len(buckets) if buckets[-1] == bucket else bisect_right(buckets, bucket)
-        count = total = 0
-        for window in _CARD_WINDOWS:
-            start = bisect_right(buckets, max(bucket - window, lowest))
-            count = counts[end] - counts[start]
-            total = sums[end] - sums[start]
+        all_count, all_sum = counts[end], sums[end]
+        month = bisect_right(buckets, max(bucket - _CARD_WINDOWS[2], lowest), 0, end)
+        week = bisect_right(buckets, max(bucket - _CARD_WINDOWS[1], lowest), month, end)
+        day = bisect_right(buckets, max(bucket - _CARD_WINDOWS[0], lowest), week, end)
+        for start in (day, week, month):
+            count = all_count - counts[start]
             values.append(count)
-            values.append(total / (count * 1_000_000))
-        before = total - micros
+            values.append((all_sum - sums[start]) / (count * 1_000_000))
         # Products and quotients of integers: rounded once, whatever their size.
-        return micros * (count - 1) / before if before else 1.0
+        before = all_sum - sums[month] - micros
+        earlier = sums[week] - sums[month]
+        return (
+            micros * (all_count - counts[month] - 1) / before if before else 1.0,
+            micros * (counts[week] - counts[month]) / earlier if earlier else 1.0,
+        )
 
-    def _terminal(self, terminal: str | None, hour: int) -> list[float]:
-        newest = self._newest or 0
-        lowest = newest - self._kept
+    def _terminal(self, terminal: str | None, hour: int, values: list[float]) -> tuple[float, ...]:
+        """Add count and risk of each window; return what `_run` tells."""
+        lowest = self._lowest
         if terminal is None or hour <= lowest:
-            return _NO_TERMINAL
-        history = self._terminals.use(terminal, newest)
-        history.add(hour, 1, 0)
-        history.prune(lowest)
+            values += (0, 0.0) * len(WINDOW_DAYS)
+            return 0, NEVER_HOURS, 0
+        history = self._terminals.use(terminal, self._newest)
+        history.add(hour, 1, 0, lowest)
         buckets, counts, frauds = history.buckets, history.counts, history.sums
         known = hour - self._delay
         end = bisect_right(buckets, known)
-        values: list[float] = []
-        start = end
-        for window in _TERMINAL_WINDOWS:
-            start = bisect_right(buckets, max(known - window, lowest), 0, start)
-            count = counts[end] - counts[start]
+        all_count, all_frauds = counts[end], frauds[end]
+        month = bisect_right(buckets, max(known - _TERMINAL_WINDOWS[2], lowest), 0, end)
+        week = bisect_right(buckets, max(known - _TERMINAL_WINDOWS[1], lowest), month, end)
+        day = bisect_right(buckets, max(known - _TERMINAL_WINDOWS[0], lowest), week, end)
+        for start in (day, week, month):
+            count = all_count - counts[start]
             values.append(count)
-            values.append((frauds[end] - frauds[start]) / count if count else 0.0)
-        return values + _run(history, start, end, hour)
+            values.append((all_frauds - frauds[start]) / count if count else 0.0)
+        return _run(history, month, end, hour)
 
 
-def _run(history: History, start: int, end: int, hour: int) -> list[float]:
+def _run(history: History, start: int, end: int, hour: int) -> tuple[float, ...]:
     """Return what the terminal's newest known payments say, entries `start` to `end`.
 
     That is: how many of them in a row are all frauds, by whole hours; the hours since one was
@@ -185,8 +195,8 @@ def _run(history: History, start: int, end: int, hour: int) -> list[float]:
     place = end
     while place > start and counts[place] - counts[place - 1] == frauds[place] - frauds[place - 1]:
         place -= 1
-    return [
+    return (
         counts[end] - counts[place],
         hour - buckets[place - 1] if place > start else NEVER_HOURS,
-        hour - buckets[place] if place < end else 0.0,
-    ]
+        hour - buckets[place] if place < end else 0,
+    )

@@ -39,13 +39,16 @@ class History(Struct, eq=False):
     sums: list[int]
     used: int = 0
 
-    def add(self, bucket: int, count: int, value: int) -> None:
-        """Add to a bucket, be it an old one."""
+    def add(self, bucket: int, count: int, value: int, lowest: int) -> None:
+        """Add to a bucket, be it an old one; forget those up to `lowest`, once they are many."""
         buckets, counts, sums = self.buckets, self.counts, self.sums
         if not buckets or buckets[-1] < bucket:
             buckets.append(bucket)
             counts.append(counts[-1] + count)
             sums.append(sums[-1] + value)
+            if len(buckets) > _LEAST_PRUNED and buckets[_LEAST_PRUNED] <= lowest:
+                old = bisect_right(buckets, lowest)
+                del buckets[:old], counts[:old], sums[:old]
             return
         place = bisect_right(buckets, bucket)
         if not place or buckets[place - 1] != bucket:
@@ -56,13 +59,6 @@ class History(Struct, eq=False):
         for later in range(place, len(counts)):
             counts[later] += count
             sums[later] += value
-
-    def prune(self, lowest: int) -> None:
-        """Forget entries up to bucket `lowest`, once there are enough of them."""
-        buckets = self.buckets
-        if len(buckets) > _LEAST_PRUNED and buckets[_LEAST_PRUNED] <= lowest:
-            old = bisect_right(buckets, lowest)
-            del buckets[:old], self.counts[:old], self.sums[:old]
 
 
 class Histories:
@@ -93,16 +89,15 @@ class Histories:
         history.used = newest
         return history
 
-    def drop(self, lowest: int) -> None:
-        """Drop keys that were last used in hour `lowest` or earlier, a few at a time."""
+    def drop(self, lowest: int) -> bool:
+        """Drop keys last used in hour `lowest` or earlier, a few; return whether more may be."""
         keys = self._keys
         for _ in range(_MOST_DROPPED):
-            if not keys:
-                return
-            key = next(iter(keys))
-            if keys[key].used > lowest:
-                return
+            key = next(iter(keys), None)
+            if key is None or keys[key].used > lowest:
+                return False
             del keys[key]
+        return True
 
     def snapshot(self) -> Iterator[list[Any]]:
         """Yield all keys, in slices."""

@@ -21,8 +21,8 @@ from services.fraud_detector.domain.bins import PLACES
 _BASE: Final = -4.6
 """Log odds of fraud before anything is learned: about one in a hundred."""
 
-_RATE: Final = 0.3
-_SMOOTHING: Final = 1.0
+_RATE: Final = 0.5
+_SMOOTHING: Final = 0.1
 _SHRINKING: Final = 1.0
 """Alpha, beta and lambda 2 of the paper; chosen on weeks before those that are reported."""
 
