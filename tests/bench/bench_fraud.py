@@ -149,7 +149,8 @@ async def _latency() -> str:
 
 
 async def _settled(client: Client, seconds: list[float]) -> int:
-    return len(seconds) if len(seconds) == await stored(client, "FRAUD", "fraud.alerts.>") else 0
+    # A plain subscriber also hears what is sent again after a lost answer.
+    return len(seconds) if len(seconds) >= await stored(client, "FRAUD", "fraud.alerts.>") else 0
 
 
 def _cost_of_cards() -> str:
