@@ -59,7 +59,9 @@ ENTRY = ServiceEntry(
     commands=_commands,
     demo=make_payment,
     try_it=(
-        """nats pub -J payments.made.card-17 '{"amount": "12.50", "currency": "EUR"}'""",
-        "nats sub 'fraud.alerts.>'    # six payments within an hour give one",
+        """nats pub -J --count 3 payments.made.card-17 '{"amount": "1.50", "currency": "EUR"}'""",
+        """nats pub -J payments.made.card-17 """
+        """'{"payment_id": "p-4", "amount": "250.00", "currency": "EUR"}'""",
+        "nats stream get FRAUD --last-for fraud.alerts.card-17",
     ),
 )
