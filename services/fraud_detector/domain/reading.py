@@ -166,7 +166,10 @@ def _refuse_card_numbers(data: bytes, card: str) -> None:
 def _amount(written: bytes) -> tuple[Decimal, int]:
     if not written:
         raise invalid("amount", "is missing")
-    text = _AMOUNT_TEXT.decode(written) if written[:1] == b'"' else written.decode()
+    try:
+        text = _AMOUNT_TEXT.decode(written) if written[:1] == b'"' else written.decode()
+    except ValueError as error:
+        raise malformed("amount", str(error)) from None
     found = _AMOUNT.fullmatch(text)
     if found is None:
         raise invalid("amount", "is no decimal number")
