@@ -111,10 +111,12 @@ class Oracle:
             "min": lambda: min(amounts),
             "max": lambda: max(amounts),
             "distinct": lambda: Fraction(len({getattr(p, str(self._field)) for p in seen})),
-            "stddev": lambda: None
-            if many < 2
-            else sum(((a - sum(amounts, Fraction()) / many) ** 2 for a in amounts), Fraction())
-            / (many - 1),
+            "stddev": lambda: (
+                None
+                if many < 2
+                else sum(((a - sum(amounts, Fraction()) / many) ** 2 for a in amounts), Fraction())
+                / (many - 1)
+            ),
         }
         return functions[self._function]()
 

@@ -119,7 +119,7 @@ def test_the_names_that_a_condition_looks_at_are_known() -> None:
 
 
 TOKENS = st.sampled_from(
-    [*NAMES, *"()[],-+*<>", "==", "!=", "<=", ">=", "and", "or", "not", "in", "null", "true"]
+    [*NAMES, *"()[],-+*<>", "==", "!=", "<=", ">=", "and", "or", "not", "in", "null", "true"]  # noqa: RUF005  two lines of tokens
     + ["1", "2.5", "'x'", '"', "'", " ", "\n", "é", "0" * 50]
 )
 

@@ -10,8 +10,8 @@ from services.fraud_detector.domain.detectors import Board
 from services.fraud_detector.domain.geography import distance_m
 from tests.unit.fraud_detector.payment_facts import DAY, HOUR, MINUTE, SECOND, broken, paid, rule
 
-BERLIN = {"latitude": 52.5200, "longitude": 13.4050}
-PARIS = {"latitude": 48.8566, "longitude": 2.3522}
+BERLIN: dict[str, Any] = {"latitude": 52.5200, "longitude": 13.4050}
+PARIS: dict[str, Any] = {"latitude": 48.8566, "longitude": 2.3522}
 
 
 def board(kind: str, **parameters: Any) -> Board:

@@ -7,16 +7,8 @@ import random
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.fraud_detector.domain.card_numbers import (
-    holds_card_number,
-    looks_clean,
-    masked,
-    masked_body,
-    place_of_card_number,
-)
+from services.fraud_detector.domain.card_numbers import masked_body
 from services.fraud_detector.domain.reading import read_label, read_payment
 from services.fraud_detector.domain.refusal import Refusal, RuleError
 from services.fraud_detector.domain.rules import parse_rule
@@ -41,7 +33,11 @@ def refused(body: bytes, card: str = "card-17", message_id: str | None = None) -
 def test_the_payment_of_the_contract_is_read() -> None:
     got = read_payment(BODY, "card-17", "id", 5, ARRIVAL_NS)
     assert (got.sequence, got.card, got.payment_id) == (5, "card-17", "p-1")
-    assert (got.time_ms, got.amount, got.micros) == (1_795_420_800_000, Decimal("12.50"), 12_500_000)
+    assert (got.time_ms, got.amount, got.micros) == (
+        1_795_420_800_000,
+        Decimal("12.50"),
+        12_500_000,
+    )
     assert (got.currency, got.terminal, got.merchant, got.mcc) == ("EUR", "t-9", "m-3", "5411")
     assert (got.country, got.latitude, got.longitude) == ("DE", 52.5, 13.4)
     assert (got.channel, got.ip, got.device, got.declined) == ("pos", "::1", "d", False)
@@ -55,7 +51,7 @@ def test_what_is_left_out_is_taken_from_the_log() -> None:
 
 
 def test_what_the_log_knows_is_not_taken_from_the_publisher() -> None:
-    body = b'{"amount": 1, "score": "x", "late": 3, "sequence": 9, "card": "d", "micros": [], "time_ms": 1}'
+    body = b'{"amount": 1, "score": "x", "late": 3, "sequence": 9, "card": "d", "micros": []}'
     got = read_payment(body, "c", None, 5, ARRIVAL_NS)
     assert (got.score, got.late, got.sequence, got.card, got.micros) == (None, False, 5, "c", 10**6)
 
@@ -119,7 +115,9 @@ def test_what_breaks_a_rule_is_refused_by_the_fields_path(fields: str, error: st
     assert refused(f"{{{fields}}}".encode()).startswith(f"invalid: {error}")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"amount": NaN}', b"[" * 100_000, BODY[:-1]])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b'{"amount": NaN}', b"[" * 100_000, BODY[:-1]]
+)
 def test_what_is_no_json_is_malformed(body: bytes) -> None:
     assert refused(body).startswith("malformed: body: ")
 
@@ -135,7 +133,12 @@ def test_a_time_may_be_ten_minutes_ahead_and_no_more() -> None:
 
 @pytest.mark.parametrize(
     "time",
-    ["1795420800.5", '"2026-11-23T08:00:00.5"', '"2026-11-23T08:00:00.500Z"', '"2026-11-23T09:00:00.5+01:00"'],
+    [
+        "1795420800.5",
+        '"2026-11-23T08:00:00.5"',
+        '"2026-11-23T08:00:00.500Z"',
+        '"2026-11-23T09:00:00.5+01:00"',
+    ],
 )
 def test_times_are_rfc_3339_or_seconds_and_utc_where_they_name_no_zone(time: str) -> None:
     body = f'{{"amount": 1, "time": {time}}}'.encode()
@@ -161,51 +164,6 @@ def test_a_card_number_is_refused_wherever_it_is(number: str) -> None:
 def test_decimals_of_a_place_are_no_card_number() -> None:
     body = b'{"amount": 1, "latitude": 52.4111111111111111, "longitude": 4.4222222222222}'
     assert read_payment(body, "c", None, 5, ARRIVAL_NS).latitude == 52.4111111111111111
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("4111111111111111", "************1111"),
-        ("a 5500-0000-0000-0004.", "a ****-****-****-0004."),
-        ("4111111111111112", "4111111111111112"),
-        ("1 4111 1111 1111 1111 7", "1 **** **** **** 1111 7"),
-        ("411111111111", "411111111111"),
-        ('{"x":"\\u00341111111\\u002d11111111"}', '{"x":"********\\u002d****1111"}'),
-        ("4222222222222 4111111111111111", "*********2222 ************1111"),
-        ("4111  1111  1111  1111", "4111  1111  1111  1111"),
-    ],
-)
-def test_all_but_the_last_four_digits_are_masked(text: str, expected: str) -> None:
-    assert masked(text) == expected
-    assert masked_body(text.encode() + b"\xff") == expected.encode() + b"\xff"
-
-
-def luhn(digits: str) -> bool:
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + place % 2)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
-
-
-@given(st.text("0123456789", min_size=12, max_size=20))
-def test_a_run_of_digits_is_a_card_number_by_length_and_check_digit(digits: str) -> None:
-    assert holds_card_number(digits) is (13 <= len(digits) <= 19 and luhn(digits))
-
-
-PIECES = st.sampled_from([*NUMBERS, "\\u0034", "4", "1", "-", " ", "x", "d", "u", "\\u0020", "9"])
-
-
-@given(st.lists(PIECES, max_size=30).map("".join))
-def test_what_looks_clean_is_and_what_was_masked_stays_so(text: str) -> None:
-    body = f'{{"amount": 1, "note": "{text}"}}'.encode()
-    if looks_clean(body):
-        assert place_of_card_number(body) is None
-        assert masked_body(body) == body
-    clean = masked_body(body)
-    assert masked_body(clean) == clean
-    assert place_of_card_number(clean) is None
 
 
 def test_labels_are_read_and_refused() -> None:
@@ -235,7 +193,9 @@ def mutilated(text: bytes, chance: random.Random) -> bytes:
             case 1:
                 del body[at : at + chance.randint(1, 9)]
             case 2:
-                body[at:at] = chance.choice([b'"', b"{", b"[", b"\\", b"9" * 30, b"-", b"null", b"\x00"])
+                body[at:at] = chance.choice(
+                    [b'"', b"{", b"[", b"\\", b"9" * 30, b"-", b"null", b"\x00"]
+                )
             case 3:
                 body[at:at] = text[: chance.randrange(len(text))]
             case _:

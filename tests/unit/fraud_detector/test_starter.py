@@ -25,7 +25,7 @@ def test_there_are_ten_active_rules() -> None:
 
 def test_a_quiet_customer_breaks_no_rule() -> None:
     shops = [
-        paid(n, n * 7 * HOUR, 5 + n % 20, merchant=f"m-{n % 9}", country="DE", channel="pos")
+        paid(n, n * 7 * HOUR, str(5 + n % 20), merchant=f"m-{n % 9}", country="DE", channel="pos")
         for n in range(1, 300)
     ]
     assert told(shops) == {}
@@ -73,7 +73,7 @@ def test_new_country_a_card_of_home_pays_abroad() -> None:
 
 
 def test_amount_spike_one_payment_is_of_another_kind() -> None:
-    made = [paid(n, n * DAY, 20 + n % 5) for n in range(1, 11)]
+    made = [paid(n, n * DAY, str(20 + n % 5)) for n in range(1, 11)]
     assert told([*made, paid(11, 11 * DAY, "450")]) == {11: ["amount-spike"]}
 
 

@@ -27,7 +27,10 @@ AMOUNTS = st.sampled_from(["0", "0.000001", "1.5", "2", "10", "99.99", "99999999
 @st.composite
 def rules(draw: st.DrawFn) -> Rule:
     function = draw(st.sampled_from(["count", "sum", "avg", "min", "max", "stddev", "distinct"]))
-    fields = {"count": [None, "merchant"], "distinct": ["merchant", "country"]}
+    fields: dict[str, list[str | None]] = {
+        "count": [None, "merchant"],
+        "distinct": ["merchant", "country"],
+    }
     text = aggregate(
         function,
         draw(st.sampled_from(WINDOWS)),
