@@ -19,7 +19,11 @@ _LONGEST_PATH: Final = 60
 
 _DIGIT: Final = r"(?:[0-9]|\\u003[0-9])"
 _BETWEEN: Final = r"(?:[ -]|\\u0020|\\u002[dD])"
-_RUN: Final = re.compile(rf"{_DIGIT}(?:{_BETWEEN}?{_DIGIT}){{{_FEWEST - 1},}}")
+_RUN: Final = re.compile(rf"[0-9](?:[ -]?[0-9]){{{_FEWEST - 1},}}")
+_ESCAPED_RUN: Final = re.compile(  # or an escape that is no digit, whose own digits are none
+    rf"\\\\|\\u(?!003[0-9])[0-9A-Fa-f]{{4}}"
+    rf"|(?P<run>{_DIGIT}(?:{_BETWEEN}?{_DIGIT}){{{_FEWEST - 1},}})"
+)
 _TOKEN: Final = re.compile(rf"(?P<digit>{_DIGIT})|{_BETWEEN}")
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
@@ -38,15 +42,18 @@ def looks_clean(body: bytes) -> bool:
 
 def holds_card_number(text: str) -> bool:
     """Tell whether a text holds a card number."""
-    return len(text) >= _FEWEST and any(any(_numbers(run)) for run in _RUN.finditer(text))
+    return len(text) >= _FEWEST and any(any(_numbers(run[0])) for run in _RUN.finditer(text))
 
 
 def masked(text: str) -> str:
-    """Return a text in which of each card number all but the last four digits are `*`.
+    """Return a JSON text in which of each card number all but the last four digits are `*`.
 
-    JSON text may be given as it came: digits that are written as escapes count.
+    Digits that are written as escapes count.
     """
-    return _RUN.sub(_masked_run, text)
+    before = ""
+    while text != before:  # what is masked sets apart the digits beside it
+        before, text = text, _ESCAPED_RUN.sub(_masked_run, text)
+    return text
 
 
 def masked_body(body: bytes) -> bytes:
@@ -86,12 +93,12 @@ def _joined(path: str, name: str) -> str:
     return (f"{path}.{name}" if path else name)[:_LONGEST_PATH]
 
 
-def _numbers(run: re.Match[str]) -> Iterator[tuple[int, int]]:
+def _numbers(run: str) -> Iterator[tuple[int, int]]:
     """Yield where in a run of digits card numbers are: first digit and the one after the last.
 
     They begin and end where the run does, or where digits are set apart.
     """
-    digits, edges = _taken_apart(run[0])
+    digits, edges = _taken_apart(run)
     for first in edges:
         for last in edges:
             if _FEWEST <= last - first <= _MOST and _checks(digits[first:last]):
@@ -114,13 +121,16 @@ def _checks(digits: Iterable[int]) -> bool:
     return (sum(backwards[::2]) + sum(_DOUBLED[digit] for digit in backwards[1::2])) % 10 == 0
 
 
-def _masked_run(run: re.Match[str]) -> str:
+def _masked_run(found: re.Match[str]) -> str:
+    run = found["run"]
+    if run is None:
+        return found[0]
     hidden = {place for first, last in _numbers(run) for place in range(first, last - _KEPT)}
     if not hidden:
-        return run[0]
+        return run
     parts: list[str] = []
     place = 0
-    for token in _TOKEN.finditer(run[0]):
+    for token in _TOKEN.finditer(run):
         if token["digit"]:
             parts.append("*" if place in hidden else token[0])
             place += 1

@@ -55,8 +55,8 @@ class FirstSeen(Struct, frozen=True, forbid_unknown_fields=True):
     Breaks if the key has made at least `after` payments with that field before, and none of
     the remembered ones has this value. The newest 1,000 values of a key are remembered.
 
-    Source: novelty of country, merchant and device among the features in A. Dal Pozzolo,
-    "Adaptive Machine Learning for Credit Card Fraud Detection", thesis, ULB (2015), chapter 2.
+    Source: what a card has done before as features of its payments, A. Dal Pozzolo, "Adaptive
+    Machine Learning for Credit Card Fraud Detection", thesis, ULB (2015).
     """
 
     field: Field = "country"
@@ -123,8 +123,7 @@ class DeclinesThenApproval(Struct, frozen=True, forbid_unknown_fields=True):
     Breaks if the payment is not declined and there were `declines` declined ones within
     `window` before it.
 
-    Source: as for small_then_large; the approval after a series of declines is how the same
-    paper tells a guessed card from a mistyped one.
+    Source: as for small_then_large.
     """
 
     declines: int = 3
@@ -143,7 +142,7 @@ class DormantThenActive(Struct, frozen=True, forbid_unknown_fields=True):
     that woke it included, or makes one of at least `amount`. Payments that are older than the
     key's newest are passed over.
 
-    Source: recency of the last transaction among the features in R. J. Bolton and D. J. Hand,
+    Source: a break with an account's own past, as in R. J. Bolton and D. J. Hand,
     "Unsupervised Profiling Methods for Fraud Detection" (2001).
     """
 

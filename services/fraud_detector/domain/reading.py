@@ -172,7 +172,7 @@ def _amount(written: bytes) -> tuple[Decimal, int]:
     try:
         text = _AMOUNT_TEXT.decode(written) if written[:1] == b'"' else written.decode()
     except ValueError as error:  # the decoder of the whole passes over these bytes unseen
-        _refuse(written, error)
+        raise malformed("amount", str(error)) from None
     found = _AMOUNT.fullmatch(text)
     if found is None:
         raise invalid("amount", "is no decimal number")
