@@ -123,6 +123,30 @@ def test_a_label_that_is_repeated_or_taken_back_counts_as_the_last() -> None:
     assert scored("") != scored("F")
 
 
+def test_a_label_is_of_the_newest_payment_of_its_name() -> None:
+    scorer = Scorer()
+    for number, day in enumerate((0, 10, 35)):  # the first is forgotten, the second remembered
+        made = payment(number, START_MS + day * DAY_MS)
+        made.payment_id = "again"
+        scorer.score(made)
+    assert scorer.numbers()["remembered"] == 1
+    scorer.label(Label(9, "c1", "again", START_MS, fraud=True))
+    numbers = scorer.numbers()
+    assert (numbers["labels_unmatched"], numbers["labels_late"]) == (0, 0)
+    scorer.score(payment(4, START_MS + 80 * DAY_MS))
+    assert scorer.numbers()["frauds_learned"] == 1
+
+
+def test_no_amount_is_too_great_for_a_snapshot() -> None:
+    scorer = Scorer()
+    for number in range(40):
+        scorer.score(payment(number, START_MS + number, micros=10**30))
+    restored = _restored(scorer)
+    after = payment(41, START_MS + 41)
+    assert restored.score(after) == scorer.score(after)
+    assert _pieces(restored) == _pieces(scorer)
+
+
 def test_what_waits_is_bounded_and_goes_on_being_sampled() -> None:
     most = 400
     scorer = Scorer(most_pending=most)
