@@ -20,6 +20,7 @@ START_MS: Final = 1_522_540_800_000
 
 DAY_S: Final = 86_400
 _SEED_STEP: Final = 1_000_003
+_LARGE_CENTS: Final = 22_000
 
 Column = np.ndarray[Any, np.dtype[Any]]
 
@@ -104,18 +105,24 @@ def _payments(customer: _Customer, seeds: int, size: Size) -> Iterator[tuple[flo
 
 def _add_frauds(payments: Simulated, seeds: int, size: Size) -> None:
     """Mark frauds, scenario after scenario; a later one overwrites an earlier."""
-    day, cents, scenario = payments.day, payments.cents, payments.scenario
-    scenario[cents > 22_000] = 1
+    cents, scenario = payments.cents, payments.scenario
+    scenario[cents > _LARGE_CENTS] = 1
     for first in range(size.days - 1):
         chance = np.random.RandomState((seeds + first) % 2**32)
         chosen = chance.choice(size.terminals, 2, replace=False)
-        until = (day >= first) & (day < first + 28)
-        scenario[until & np.isin(payments.terminal, chosen)] = 2
+        scenario[_places(payments.seconds, first, 28, (payments.terminal, chosen))] = 2
     for first in range(size.days - 1):
         chance = np.random.RandomState((seeds + first) % 2**32)
         chosen = chance.choice(size.customers, 3, replace=False)
-        until = (day >= first) & (day < first + 14)
-        places = np.nonzero(until & np.isin(payments.customer, chosen))[0].tolist()
+        places = _places(payments.seconds, first, 14, (payments.customer, chosen)).tolist()
         stolen = random.Random(seeds + first).sample(places, len(places) // 3)
         cents[stolen] *= 5
         scenario[stolen] = 3
+
+
+def _places(seconds: Column, first: int, days: int, wanted: tuple[Column, Column]) -> Column:
+    """Return the places of payments of some days in whose column is one of the wanted numbers."""
+    start, end = np.searchsorted(seconds, [first * DAY_S, (first + days) * DAY_S])
+    column, numbers = wanted
+    found: Column = np.nonzero(np.isin(column[start:end], numbers))[0] + start
+    return found

@@ -32,6 +32,9 @@ FOUR_WEEKS: Final = tuple(Period(115 + 7 * week) for week in range(4))
 VALIDATION: Final = tuple(Period(101 - 7 * week) for week in range(4))
 """All that is tuned is tuned on these; their last test week ends on 2018-07-31."""
 
+DAYS: Final = FOUR_WEEKS[-1].test + WEEK
+"""Days that must be simulated in order, from the first on."""
+
 
 def rows_to_train(payments: Simulated, period: Period) -> Column:
     """Return which payments are of the week to train on, a truth value each."""
