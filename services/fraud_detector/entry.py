@@ -60,8 +60,7 @@ ENTRY = ServiceEntry(
     demo=make_payment,
     try_it=(
         """nats pub -J --count 3 payments.made.card-17 '{"amount": "1.50", "currency": "EUR"}'""",
-        """nats pub -J payments.made.card-17 """
-        """'{"payment_id": "p-4", "amount": "250.00", "currency": "EUR"}'""",
+        """nats pub -J payments.made.card-17 '{"payment_id": "p-4", "amount": "250.00"}'""",
         "nats stream get FRAUD --last-for fraud.alerts.card-17",
     ),
 )
