@@ -11,14 +11,14 @@ import duckdb
 import pytest
 
 from services.fraud_detector.domain.detectors import Board
-from services.fraud_detector.domain.frames import frame
 from services.fraud_detector.domain.payment import Payment
 from services.fraud_detector.domain.rules import Rule, parse_rule
+from tests.fraud_oracle import Wanted, found_by
 
 PAYMENTS = 20_000
 START_MS = 1_790_000_000_000
 
-RULES = {
+RULES: dict[str, Wanted] = {
     "count-card": ("count", None, "1h", ">=", "4", "card"),
     "count-device": ("count", "device", "10m", ">", "2", "terminal"),
     "count-short": ("count", None, "45s", "==", "3", "terminal"),
@@ -32,16 +32,6 @@ RULES = {
     "distinct-merchant": ("distinct", "merchant", "15m", ">=", "3", "card"),
     "distinct-card": ("distinct", "card", "30d", ">=", "38", "country, mcc"),
 }
-SQL = {
-    "count": "count({field})",
-    "sum": "sum(amount)",
-    "avg": "sum(amount) / count(*)",
-    "min": "min(amount)",
-    "max": "max(amount)",
-    "stddev": "count(*) * sum(micros * micros) - sum(micros) * sum(micros)",
-    "distinct": "count(distinct {field})",
-}
-MONEY = ("sum", "avg", "min", "max", "stddev")
 
 
 @pytest.fixture(scope="module")
@@ -109,43 +99,11 @@ def rule(name: str) -> Rule:
     return parse_rule(json.dumps(text), name, 1)
 
 
-def expected(database: duckdb.DuckDBPyConnection, name: str) -> list[int]:
-    """Return which payments break a rule: those before each in its buckets, and itself."""
-    function, field, _, operator, value, group_by = RULES[name]
-    window = frame(rule(name).window_ms)
-    keys = [key.strip() for key in group_by.split(",")]
-    if function in MONEY:
-        keys.append("currency")
-    same = " and ".join(f"one.{key} is not distinct from seen.{key}" for key in keys)
-    present = [key for key in (*keys, field) if key not in (None, "currency", "amount")]
-    there = " and ".join(f"{key} is not null" for key in present)
-    limit = value
-    if function == "stddev":
-        limit = f"{value} * {value} * 1000000::hugeint * 1000000 * count(*) * (count(*) - 1)"
-    shown = SQL[function].format(field=f"seen.{field}" if field else "*")
-    if function == "avg":
-        shown, limit = "sum(amount)", f"{value} * count(*)"
-    shown = shown.replace("amount", "seen.amount").replace("micros", "seen.micros")
-    least = "count(*) > 1 and " if function == "stddev" else ""
-    query = f"""
-        with buckets as (
-            select *, time_ms // {window.bucket_ms} as bucket from payments where {there}
-        )
-        select one.sequence from buckets one join buckets seen on {same}
-            and seen.bucket between one.bucket - {window.buckets} + 1 and one.bucket
-            and seen.sequence <= one.sequence
-        group by one.sequence
-        having {least}{shown} {"=" if operator == "==" else operator} {limit}
-        order by one.sequence
-    """
-    return [sequence for (sequence,) in database.execute(query).fetchall()]
-
-
 @pytest.mark.parametrize("name", RULES)
 def test_the_alerts_are_those_that_a_database_finds(
     name: str, payments: list[Payment], database: duckdb.DuckDBPyConnection
 ) -> None:
     board = Board([rule(name)])
     found = [payment.sequence for payment in payments if board.evaluate(payment)]
-    assert found == expected(database, name)
+    assert found == found_by(database, RULES[name])
     assert 50 < len(found) < PAYMENTS - 2_000
