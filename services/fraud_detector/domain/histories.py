@@ -36,9 +36,8 @@ def deviation(rule: Rule, kind: AmountDeviation, slot: int) -> Step:  # noqa: C9
     window = frame(kind.memory.ms)
     size, length, reach = window.bucket_ms, window.buckets, window.reach
     least = kind.least
-    judge = _judged(kind)
-    # in millionths, rounded down: what it lets through the exact comparison sees
-    share = int(kind.deviations * kind.least_spread * MICROS)
+    judge, tell = _judged(kind), _teller(rule, kind, window)
+    share_above, share_below = _share(kind)
 
     def step(record: Record, payment: Payment) -> Finding | None:
         rows: Rows | None = record[slot]
@@ -48,7 +47,8 @@ def deviation(rule: Rule, kind: AmountDeviation, slot: int) -> Step:  # noqa: C9
             rows.add(bucket, reach, payment)
             return None
         buckets = rows.buckets
-        if bucket <= buckets[-1]:
+        last = buckets[-1]
+        if bucket < last:
             return behind(rows, bucket, payment)
         counts, micros = rows.counts, payment.micros
         sums: list[int] = rows.sums  # type: ignore[assignment]  # rows that sum
@@ -61,15 +61,20 @@ def deviation(rule: Rule, kind: AmountDeviation, slot: int) -> Step:  # noqa: C9
         if number >= least:
             before = total - sums[low]
             # a share of the mean is the least that the limit can be: most stay below that
-            if (number * micros - before) * MICROS > share * before:
+            if (number * micros - before) * share_below > share_above * before:
                 excess = judge(number, micros, before, squares[-1] - squares[low])
-        buckets.append(bucket)
-        counts.append(count + 1)
-        sums.append(total + micros)
-        squares.append(squares[-1] + micros * micros)
+        if bucket == last:
+            counts[-1] = count + 1
+            sums[-1] = total + micros
+            squares[-1] += micros * micros
+        else:
+            buckets.append(bucket)
+            counts.append(count + 1)
+            sums.append(total + micros)
+            squares.append(squares[-1] + micros * micros)
         rows.sequences.append(payment.sequence)
         found = excess and tell(rows, (low, len(buckets) - 1), payment, excess)
-        if not len(buckets) & TRIM_MASK:
+        if not count & TRIM_MASK:
             rows.forget(bucket - reach)
         return found
 
@@ -85,21 +90,6 @@ def deviation(rule: Rule, kind: AmountDeviation, slot: int) -> Step:  # noqa: C9
         found = judge(number, micros, total - micros, square - micros * micros)
         return None if found is None else tell(rows, (low, at), payment, found)
 
-    def tell(rows: Rows, span: tuple[int, int], payment: Payment, sums: Sums) -> Finding:
-        number, total, scatter = sums
-        mean = quotient(total, number * MICROS)
-        limit = f"> {_upper(kind, number, total, scatter)}"
-        return Finding(
-            rule,
-            money(payment.micros),
-            limit,
-            window.window(payment.time_ms),
-            rows.evidence(*span),
-            f"{money(payment.micros)} is more than {kind.deviations} standard deviations above"
-            f" {mean}, the mean of {number} payments of {subject(rule, payment)}"
-            f" within {kind.memory.text} (limit {limit})",
-        )
-
     return step
 
 
@@ -107,7 +97,8 @@ def small_then_large(rule: Rule, kind: SmallThenLarge, slot: int) -> Step:
     """Return the detector of card testing."""
     window = frame(kind.window.ms)
     small, large = int(kind.small_amount * MICROS), int(kind.large_amount * MICROS)
-    size, reach, least = window.bucket_ms, window.reach, kind.small_count
+    size, length, reach = window.bucket_ms, window.buckets, window.reach
+    least = kind.small_count
 
     def step(record: Record, payment: Payment) -> Finding | None:
         micros = payment.micros
@@ -119,7 +110,7 @@ def small_then_large(rule: Rule, kind: SmallThenLarge, slot: int) -> Step:
                 rows = record[slot] = counted()
             rows.add(payment.time_ms // size, reach, payment)
             return None
-        if rows is None:
+        if rows is None or rows.buckets[-1] <= payment.time_ms // size - length:
             return None
         number, earlier = _earlier(rows, window, payment)
         if number < least:
@@ -140,7 +131,8 @@ def small_then_large(rule: Rule, kind: SmallThenLarge, slot: int) -> Step:
 def declines(rule: Rule, kind: DeclinesThenApproval, slot: int) -> Step:
     """Return the detector of an approval after declines."""
     window = frame(kind.window.ms)
-    size, reach, least = window.bucket_ms, window.reach, kind.declines
+    size, length, reach = window.bucket_ms, window.buckets, window.reach
+    least = kind.declines
 
     def step(record: Record, payment: Payment) -> Finding | None:
         rows: Rows | None = record[slot]
@@ -149,7 +141,7 @@ def declines(rule: Rule, kind: DeclinesThenApproval, slot: int) -> Step:
                 rows = record[slot] = counted()
             rows.add(payment.time_ms // size, reach, payment)
             return None
-        if rows is None:
+        if rows is None or rows.buckets[-1] <= payment.time_ms // size - length:
             return None
         number, earlier = _earlier(rows, window, payment)
         if number < least:
@@ -178,20 +170,48 @@ def _earlier(rows: Rows, window: Frame, payment: Payment) -> tuple[int, list[int
     return rows.counts[at] - rows.counts[low], rows.evidence(low, at)
 
 
+def _share(kind: AmountDeviation) -> tuple[int, int]:
+    """Return how much of the mean is the least that an amount must be above it, as a fraction."""
+    return EXACT.multiply(kind.deviations, kind.least_spread).as_integer_ratio()
+
+
 def _judged(kind: AmountDeviation) -> Callable[[int, int, int, int], Sums | None]:
     """Return what compares an amount with number, sum and sum of squares of the earlier ones."""
-    times, spread = int(kind.deviations * MICROS), int(kind.least_spread * MICROS)
+    above, below = kind.deviations.as_integer_ratio()
+    share_above, share_below = _share(kind)
+    above_square, below_square = above * above, below * below
 
     def judge(number: int, micros: int, total: int, square: int) -> Sums | None:
-        above = number * micros - total
-        if above * MICROS * MICROS <= times * spread * total:
+        excess = number * micros - total
+        if excess * share_below <= share_above * total:
             return None
         scatter = number * square - total * total
-        if above * above * MICROS * MICROS * (number - 1) <= times * times * number * scatter:
+        if excess * excess * below_square * (number - 1) <= above_square * number * scatter:
             return None
         return number, total, scatter
 
     return judge
+
+
+def _teller(
+    rule: Rule, kind: AmountDeviation, window: Frame
+) -> Callable[[Rows, tuple[int, int], Payment, Sums], Finding]:
+    def tell(rows: Rows, span: tuple[int, int], payment: Payment, sums: Sums) -> Finding:
+        number, total, scatter = sums
+        mean = quotient(total, number * MICROS)
+        limit = f"> {_upper(kind, number, total, scatter)}"
+        return Finding(
+            rule,
+            money(payment.micros),
+            limit,
+            window.window(payment.time_ms),
+            rows.evidence(*span),
+            f"{money(payment.micros)} is more than {kind.deviations} standard deviations above"
+            f" {mean}, the mean of {number} payments of {subject(rule, payment)}"
+            f" within {kind.memory.text} (limit {limit})",
+        )
+
+    return tell
 
 
 def _upper(kind: AmountDeviation, number: int, total: int, scatter: int) -> str:
