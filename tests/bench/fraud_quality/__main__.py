@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from itertools import chain
 from statistics import mean
 from typing import Final
 
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2], help="further data sets")
     further = parser.parse_args(arguments).seeds
     lacking = missing()
+    if lacking:
+        say(f"the Handbook's models and the variants are left out: {' and '.join(lacking)} missing")
+        say(f"install with: pip install {' '.join(lacking)}")
     began = time.monotonic()
     payments = simulate()
     frauds = np.bincount(payments.scenario)[1:].tolist()
@@ -56,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"{'published: ' + name:46}{'':24}{_figures(published):>26}")
     _row(online(payments))
     if not lacking:
-        for result in (*handbook(payments), *variants(payments)):
+        for result in chain(handbook(payments), variants(payments)):
             _row(result)
     _row(online(payments, VALIDATION)._replace(name="the detector, validation weeks"))
     for seed in further:
@@ -64,9 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _row(online(simulate(seed))._replace(name=f"the detector, online, seed {seed}"))
     say("")
     say(f"{time.monotonic() - began:.0f} s in all")
-    if lacking:
-        say(f"left out for want of {' and '.join(lacking)}: the Handbook's models and the variants")
-        say(f"install them with: pip install {' '.join(lacking)}")
     return 1 if lacking or not same else 0
 
 

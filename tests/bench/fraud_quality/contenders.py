@@ -74,9 +74,7 @@ def variants(payments: Simulated) -> Iterator[Result]:
     yield _by_week(
         "the detector's model, the training week only",
         payments,
-        lambda period: of_one_week(
-            payments, seen.places, rows_to_train(payments, period), passes=_PASSES
-        ),
+        partial(of_one_week, payments, seen.places, passes=_PASSES),
     )
     yield _by_week(
         "XGBoost, batch, our features, all the past",

@@ -18,6 +18,7 @@ from services.fraud_detector.domain.model import Model
 from services.fraud_detector.domain.payment import Label, Payment
 from services.fraud_detector.domain.scoring import LABEL_DELAY_MS, Scorer
 from tests.bench.fraud_quality.generator import DAY_S, START_MS, Column, Simulated
+from tests.bench.fraud_quality.periods import Period, rows_to_test, rows_to_train
 
 Seen_contra = TypeVar("Seen_contra", contravariant=True)
 Seen = TypeVar("Seen")
@@ -91,14 +92,17 @@ def replayed(payments: Simulated, seen: Iterable[Seen], learner: Learner[Seen]) 
     return np.array(scores)
 
 
-def of_one_week(payments: Simulated, seen: list[bytes], week: Column, passes: int) -> Column:
-    """Return the scores of all payments by a model that has learned one week's only."""
+def of_one_week(payments: Simulated, seen: list[bytes], period: Period, passes: int) -> Column:
+    """Return the scores in a test week, 0 elsewhere, by a model that learned its week to train."""
     model = Model()
-    numbers = np.nonzero(week)[0].tolist()
+    train = np.nonzero(rows_to_train(payments, period))[0].tolist()
     for _ in range(passes):
-        for number in numbers:
+        for number in train:
             model.learn(seen[number], fraud=bool(payments.scenario[number]))
-    return np.array([model.predict(one) for one in seen])
+    scores = np.zeros(len(payments.day))
+    for number in np.nonzero(rows_to_test(payments, period))[0].tolist():
+        scores[number] = model.predict(seen[number])
+    return scores
 
 
 def _log(payments: Simulated, days: int) -> Iterator[Payment | Label]:
