@@ -28,6 +28,8 @@ _TOKEN: Final = re.compile(rf"(?P<digit>{_DIGIT})|{_BETWEEN}")
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 _NAUGHT: Final = b"0" * _FEWEST
+_DROPPED: Final = b" -\\udD"
+_PLACE: Final = re.compile(rb'itude": ?-?[0-9]{1,3}\.[0-9]{1,20}(?=[,}])')
 _SHAPES: Final = bytes(48 if chr(byte).isdigit() else 32 for byte in range(128)) + b" " * 128
 
 
@@ -37,7 +39,13 @@ def looks_clean(body: bytes) -> bool:
     What is dropped stands between digits or in the escapes of digits, spaces and dashes: so
     wherever a card number is, thirteen digits in a row are left.
     """
-    return _NAUGHT not in body.translate(_SHAPES, b" -\\udD")
+    if _NAUGHT not in body.translate(_SHAPES, _DROPPED):
+        return True
+    # A place of fifteen decimals is usual, and no secret. Without escapes, what follows `itude":`
+    # is a field's value, never a part of a text.
+    if b"\\" in body:
+        return False
+    return _NAUGHT not in _PLACE.sub(b",", body).translate(_SHAPES, _DROPPED)
 
 
 def holds_card_number(text: str) -> bool:

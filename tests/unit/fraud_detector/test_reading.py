@@ -171,6 +171,12 @@ def test_decimals_of_a_place_are_no_card_number() -> None:
     assert read_payment(body, "c", None, 5, ARRIVAL_NS).latitude == 52.4111111111111111
 
 
+def test_what_is_set_apart_like_a_place_inside_a_text_is_a_card_number_still() -> None:
+    for note in ("1.4111111111111111,", '\\": 1.4111111111111111,', ": 1.4111111111111111,"):
+        body = f'{{"amount": 1, "latitude": 52.4111111111111111, "note": "{note}"}}'
+        assert refused(body.encode()) == "invalid: note: a card number"
+
+
 def test_labels_are_read_and_refused() -> None:
     got = read_label(LABEL, "c", 7, ARRIVAL_NS)
     assert (got.sequence, got.card, got.payment_id) == (7, "c", "p-1")
