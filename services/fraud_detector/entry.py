@@ -59,8 +59,16 @@ ENTRY = ServiceEntry(
         MessageType(
             "label", "payments.labeled.<card>", PaymentLabeled, "Event: it turned out to be fraud"
         ),
-        MessageType("alert", "fraud.alerts.<card>", FraudAlert, "Event: a payment broke a rule"),
-        MessageType("score", "fraud.scores.<card>", FraudScore, "Result: the model's opinion"),
+        MessageType(
+            "alert",
+            "fraud.alerts.<card>",
+            FraudAlert,
+            "Event: a payment broke a rule",
+            emitted=True,
+        ),
+        MessageType(
+            "score", "fraud.scores.<card>", FraudScore, "Result: the model's opinion", emitted=True
+        ),
     ),
     stages=_stages,
     fixed_seed=_fixed_seed,
