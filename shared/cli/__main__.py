@@ -9,6 +9,7 @@ from shared.cli import (
     dead,
     demo,
     diff,
+    doctor,
     lag,
     promote,
     provision,
@@ -32,6 +33,7 @@ app.command()(demo.demo)
 app.command()(provision.provision)
 app.command()(schema.schema)
 app.command()(lag.lag)
+app.command()(doctor.doctor)
 app.command()(replay.replay)
 app.command()(diff.diff)
 app.command()(promote.promote)
