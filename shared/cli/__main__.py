@@ -16,6 +16,7 @@ from shared.cli import (
     replay,
     schema,
     terminal,
+    top,
     up,
     verify,
 )
@@ -33,6 +34,7 @@ app.command()(demo.demo)
 app.command()(provision.provision)
 app.command()(schema.schema)
 app.command()(lag.lag)
+app.command()(top.top)
 app.command()(doctor.doctor)
 app.command()(replay.replay)
 app.command()(diff.diff)
