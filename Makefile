@@ -67,7 +67,7 @@ bench: install  ## measure; tests/bench, each script prints its ratios
 
 lock: install  ## resolve the dependencies again into requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check uv
-	$(VENV)/bin/uv pip compile pyproject.toml --group dev --extra invoice-worker --extra metrics-aggregator --extra embedded-server \
+	$(VENV)/bin/uv pip compile pyproject.toml --group dev --extra invoice-worker --extra metrics-aggregator --extra tracing --extra embedded-server \
 	  --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet -o requirements.lock
 
 clean:  ## remove .venv, caches and the embedded server's data

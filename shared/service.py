@@ -23,7 +23,7 @@ import nats.errors
 import uvloop
 from msgspec import Struct
 
-from shared import logs, settings
+from shared import logs, settings, tracing
 from shared.broker import Broker, BrokerUnreachableError, connected
 from shared.deadline import Deadline
 from shared.discovery import announced
@@ -99,8 +99,15 @@ def serve(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:
     # By default Python looks for cycles after every 700 new objects, here a few jobs; jobs make
     # hardly any, and looking took 15 % of the CPU of an invoice.
     gc.set_threshold(*_COLLECT_AFTER)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_guarded(entry, runtime, build))
+    try:
+        with (
+            tracing.exporting(runtime.process.tracing.endpoint, entry.name),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(_guarded(entry, runtime, build))
+    except tracing.TracingUnavailableError as error:
+        sys.stderr.write(f"settings: {error}\n")
+        return 2
 
 
 async def _guarded(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:

@@ -61,6 +61,12 @@ class HttpSettings(Struct, frozen=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = field(default=0, name="HTTP_PORT")
 
 
+class TracingSettings(Struct, frozen=True):
+    """Where spans go; the name of the variable is OpenTelemetry's own."""
+
+    endpoint: str | None = field(default=None, name="OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
 class ProcessSettings(Struct, frozen=True):
     """What every service's process is told, in one field."""
 
@@ -68,6 +74,7 @@ class ProcessSettings(Struct, frozen=True):
     log: LogSettings
     http: HttpSettings
     streams: StreamSettings
+    tracing: TracingSettings = TracingSettings()
 
 
 def load(cls: type[Settings], environment: Mapping[str, str] | None = None) -> Settings:

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 from services.invoice_worker.domain import Refusal, Sellers, parse_job, prepare, unknown_fields
 from services.invoice_worker.ledger import Ledger, LedgerUnavailableError, TooLargeError
 from services.invoice_worker.ledger_batch import Order
-from shared import trace
+from shared import trace, tracing
 from shared.contracts.invoices import InvoiceJob, JobOrigin
 from shared.logs import logger
 from shared.work_queue import Ack, DeadLetter, Delivery, Outcome, Permanent, Retry
@@ -62,7 +62,8 @@ class Issuer:
             trace.outgoing(delivery.headers, identity),
         )
         try:
-            entry = await self._ledger.issue(order)
+            with tracing.step("commit INVOICES", order.trace):
+                entry = await self._ledger.issue(order)
         except LedgerUnavailableError as error:
             return Retry(f"ledger: {error}", counts=False)
         except TooLargeError as error:

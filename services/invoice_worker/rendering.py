@@ -18,7 +18,7 @@ from nats.js.errors import ObjectNotFoundError
 from nats.js.object_store import ObjectStore
 
 from services.invoice_worker.documents import Renderer, object_names
-from shared import atomic_batch, jetstream, trace
+from shared import atomic_batch, jetstream, trace, tracing
 from shared.atomic_batch import BatchMessage, must_not_exist
 from shared.broker import Broker
 from shared.contracts import headers
@@ -63,10 +63,13 @@ class DocumentsWriter:
     async def handle(self, delivery: Delivery[Fact]) -> Outcome:
         """Render, store both documents, then tell."""
         fact = delivery.body
-        documents = await self._renderer.render(fact.json)
+        parent = trace.outgoing(delivery.headers, delivery.id)
+        with tracing.step("render", parent, number=fact.number):
+            documents = await self._renderer.render(fact.json)
         pdf, xml = names = object_names(fact.number)
-        await self._put(pdf, documents.pdf, "application/pdf")
-        await self._put(xml, documents.xml, "application/xml")
+        with tracing.step("store documents", parent, number=fact.number):
+            await self._put(pdf, documents.pdf, "application/pdf")
+            await self._put(xml, documents.xml, "application/xml")
         told = await self._tell(delivery, names)
         return Ack({"number": fact.number, "objects": names, "repeated": not told})
 

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ import nats.errors
 from msgspec.structs import replace
 from nats.aio.client import Client
 
-from shared import atomic_batch, jetstream
+from shared import atomic_batch, jetstream, tracing
 from shared.atomic_batch import BatchMessage, replaces
 from shared.contracts import headers
 from shared.jetstream import JetStreamError
@@ -30,6 +31,7 @@ from shared.log_stream.guard import Place
 from shared.log_stream.position import FencedError, Manifest, Position
 from shared.log_stream.stage import Stage
 from shared.logs import logger
+from shared.tracing import Facts, Span
 
 _log = logger("commit")
 
@@ -43,13 +45,15 @@ _LONGEST_PAUSE_SECONDS = 2.0
 class _Emitted:
     """The outputs of one event that are not committed yet."""
 
-    __slots__ = ("arrival_ns", "done", "outputs", "sequence")
+    __slots__ = ("arrival_ns", "done", "outputs", "sequence", "traced")
 
     def __init__(self, event: Event, outputs: Sequence[Output], done: int) -> None:
         self.sequence = event.sequence
         self.arrival_ns = event.arrival_ns
         self.outputs = outputs
         self.done = done
+        given = event.headers
+        self.traced = given if tracing.enabled() and tracing.sampled(given) else None
 
 
 class Committer:
@@ -77,6 +81,8 @@ class Committer:
         self._moved = asyncio.Event()
         self._writing = asyncio.Lock()
         self._under_way = 0
+        self._traced: list[_Emitted] = []
+        """Events that are traced, and wholly in the batch under way."""
         self.waiting_outputs = 0
         self.commits = 0
         self.outputs = 0
@@ -106,6 +112,8 @@ class Committer:
                     outputs=last.done,
                     partial=last.done < len(last.outputs),
                 )
+                if self._traced:
+                    self._trace()
                 self.waiting_outputs -= len(messages)
                 self._under_way = 0
                 self._moved.set()
@@ -177,8 +185,20 @@ class Committer:
             if emitted.done < len(emitted.outputs):
                 return messages, emitted
             self._waiting.popleft()
+            if emitted.traced:
+                self._traced.append(emitted)
             if not self._waiting or len(messages) == _MOST_OUTPUTS or size > _MOST_BYTES:
                 return messages, emitted
+
+    def _trace(self) -> None:
+        """Make a span of each event that a publisher wants traced: from its arrival to here."""
+        end_ns = time.time_ns()
+        traced, self._traced = self._traced, []
+        for one in traced:
+            source = f"{self._source}:{one.sequence}"
+            facts: Facts = {"headrace.source": source, "headrace.outputs": len(one.outputs)}
+            parent = tracing.parent_of(one.traced, source)
+            tracing.record(Span(f"commit {self._stream}", parent, one.arrival_ns, end_ns, facts))
 
     async def _write(self, messages: list[BatchMessage], **changes: object) -> None:
         async with self._writing:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from typing import assert_never
 
 from nats.aio.client import Client
 
+from shared import tracing
+from shared.contracts import headers
 from shared.jetstream import BROKER_ERRORS
 from shared.logs import logger
+from shared.tracing import Facts, Span
 from shared.work_queue.attempts import Attempts
 from shared.work_queue.delivery import Held
 from shared.work_queue.outcome import Ack, DeadLetter, Outcome, Retry
@@ -65,6 +69,8 @@ class Finisher:
 
     def acked(self, held: Held, outcome: Ack, seconds: float) -> None:
         """Count and log a job that is done."""
+        if tracing.enabled():
+            self._trace("ack", held, seconds)
         if self._tell_acks:
             self._told("ack", held, seconds, **outcome.facts)
         else:
@@ -106,6 +112,8 @@ class Finisher:
 
     def _told(self, outcome: str, held: Held, seconds: float, **facts: object) -> None:
         self._stats.observe(outcome, seconds)
+        if outcome != "ack" and tracing.enabled():
+            self._trace(outcome, held, seconds)
         write = _log.info if outcome == "ack" else _log.warning
         write(
             "delivery settled",
@@ -117,3 +125,20 @@ class Finisher:
             seconds=round(seconds, 6),
             **facts,
         )
+
+    def _trace(self, outcome: str, held: Held, seconds: float) -> None:
+        """Make the spans of a delivery: what waited in the queue, what was handled."""
+        source = f"{held.stream}:{held.sequence}"
+        given = held.message.headers or {}
+        parent = tracing.parent_of(given, given.get(headers.MESSAGE_ID) or source)
+        facts: Facts = {
+            "messaging.system": "nats",
+            "messaging.destination.name": held.message.subject,
+            "headrace.source": source,
+            "headrace.attempt": held.attempt,
+            "headrace.outcome": outcome,
+        }
+        end_ns = time.time_ns()
+        start_ns = end_ns - int(seconds * 1e9)
+        tracing.record(Span("queue", parent, held.arrival_ns, start_ns, facts))
+        tracing.record(Span(f"handle {held.stream}", parent, start_ns, end_ns, facts))
