@@ -138,6 +138,7 @@ def _exporter(endpoint: str, service: str) -> tuple[Any, Record]:
         ) from error
     complaints = logging.getLogger("opentelemetry")
     complaints.addHandler(_Complaints())
+    complaints.setLevel(logging.WARNING)
     complaints.propagate = False
     provider = TracerProvider(
         resource=Resource.create({"service.name": service}), shutdown_on_exit=False
