@@ -24,7 +24,10 @@ def configure(settings: LogSettings, **bound: str) -> None:
     if settings.format == "json":
         shared += [
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(
+                # Without locals: among them are settings, and so passwords.
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             structlog.processors.JSONRenderer(),
         ]
     else:
@@ -32,7 +35,10 @@ def configure(settings: LogSettings, **bound: str) -> None:
         shared += [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True, key="time"),
             structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), timestamp_key="time", pad_event_to=20
+                colors=sys.stderr.isatty(),
+                timestamp_key="time",
+                pad_event_to=20,
+                exception_formatter=structlog.dev.plain_traceback,  # likewise
             ),
         ]
     structlog.configure(
