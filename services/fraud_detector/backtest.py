@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from nats.aio.client import Client
 
 from services.fraud_detector.domain.payment import Payment
-from services.fraud_detector.domain.quality import LABEL_DELAY_MS
+from services.fraud_detector.domain.quality import DAY_MS, LABEL_DELAY_MS
 from services.fraud_detector.domain.reading import read_label, read_payment
 from services.fraud_detector.domain.refusal import Refusal
 from services.fraud_detector.history import Step, Trial, steps
@@ -25,8 +25,7 @@ from shared.log_stream import history
 from shared.log_stream.history import Span
 
 _RULE_PREFIXES = (f"{ALERTS_PREFIX}.", f"{SHADOW_PREFIX}.")
-_SECONDS_A_DAY = 86_400
-_NANOSECONDS = 1_000_000_000
+_HOUR_MS = 3_600_000
 _alert = msgspec.json.Decoder(FraudAlert)
 
 
@@ -60,8 +59,8 @@ class Outcome(Struct):
     payments: int = 0
     sequences: tuple[int, int] = (0, 0)
     """First and last payment that counted."""
-    arrivals_ns: tuple[int, int] = (0, 0)
-    greatest_ms: int = 0
+    times_ms: tuple[int, int] = (0, 0)
+    """Least and greatest event time of these."""
     found: list[Found] = field(default_factory=list)
     labels: dict[str, bool] = field(default_factory=dict)
     """Of payments that counted."""
@@ -70,9 +69,9 @@ class Outcome(Struct):
 
     @property
     def days(self) -> float:
-        """Time from the first to the last payment, at least an hour, in days."""
-        first, last = self.arrivals_ns
-        return max(3600.0, (last - first) / _NANOSECONDS) / _SECONDS_A_DAY
+        """Event time from the first to the last payment, at least an hour, in days."""
+        first_ms, last_ms = self.times_ms
+        return max(_HOUR_MS, last_ms - first_ms) / DAY_MS
 
     @property
     def confirmed(self) -> int:
@@ -128,7 +127,7 @@ class Outcome(Struct):
     def _is_refuted(self, payment: Payment) -> bool:
         known = self.labels.get(payment.payment_id)
         if known is None:
-            return payment.time_ms < self.greatest_ms - LABEL_DELAY_MS
+            return payment.time_ms < self.times_ms[1] - LABEL_DELAY_MS
         return not known
 
 
@@ -169,11 +168,11 @@ def _count(outcome: Outcome, counted: set[int], step: Step, card: str) -> None:
     except Refusal:
         return
     counted.add(hash(payment.payment_id))
+    first = outcome.sequences[0]
+    least_ms, greatest_ms = outcome.times_ms if first else (payment.time_ms, 0)
     outcome.payments += 1
-    outcome.greatest_ms = max(outcome.greatest_ms, payment.time_ms)
-    first, arrival_ns = outcome.sequences[0], outcome.arrivals_ns[0]
     outcome.sequences = (first or event.sequence, event.sequence)
-    outcome.arrivals_ns = (arrival_ns or event.arrival_ns, event.arrival_ns)
+    outcome.times_ms = min(least_ms, payment.time_ms), max(greatest_ms, payment.time_ms)
     for output in step.outputs:
         if output.subject.startswith(_RULE_PREFIXES):
             alert = _alert.decode(output.data)

@@ -49,7 +49,7 @@ class FraudFold:
         self._time = Watermark(GRACE_MS)
         self._board = Board(self._own_rules())
         self._warming: tuple[Rule, ...] = ()
-        self._fresh: Board | None = None
+        self._begun_to_warm = False
         self._quality = QualityBook()
         self._scorer = Scorer() if scope is MODEL else None
         self._late = 0
@@ -116,22 +116,27 @@ class FraudFold:
         for (piece,) in parts["quality"]:
             self._quality.restore(piece)
         if self._scorer:
-            self._scorer.restore(piece for (piece,) in parts["scorer"])
+            for (piece,) in parts["scorer"]:
+                self._scorer.restore_piece(piece)
 
     def recall(self) -> Recall | None:
         """Return what the windows of new rules need of the past; None: no rule is new."""
-        if not self._warming or self._time.greatest_ms == NEVER:
+        if self._time.greatest_ms == NEVER:
+            self._warming = ()  # nothing has been: there is nothing to see again, later neither
+        if not self._warming:
             return None
-        self._fresh = Board(self._warming)
+        if self._begun_to_warm:  # it broke off: what was seen is forgotten
+            fresh = {rule.id for rule in self._warming}
+            self._board.use([rule for rule in self._own_rules() if rule.id not in fresh])
+            self._board.use(self._own_rules())
+        self._begun_to_warm = True
         memory_ms = max(rule.memory_ms for rule in self._warming)
         since_ms = self._time.greatest_ms - memory_ms - ALLOWED_SKEW_MS
         return Recall(max(1, since_ms) * _MILLISECOND, self._warm)
 
     def recalled(self) -> None:
         """Let the new rules begin with what was seen."""
-        if self._fresh is not None:
-            self._board.adopt(self._fresh)
-        self._fresh, self._warming = None, ()
+        self._begun_to_warm, self._warming = False, ()
 
     def _paid(self, event: Event, card: str) -> Sequence[Output]:
         try:
@@ -200,9 +205,7 @@ class FraudFold:
         return [dead_payment(event, refusal)] if self.scope is CARDS else ()
 
     def _warm(self, events: Sequence[Event]) -> None:
-        board = self._fresh
-        if board is None:
-            return
+        fresh = [rule.id for rule in self._warming]
         for event in events:
             subject = event.subject
             if self.scope.whole:
@@ -211,7 +214,7 @@ class FraudFold:
                 continue
             payment = self._read(event, subject[len(_MADE) :])
             if payment is not None:
-                board.take(payment)
+                self._board.take(payment, fresh)
 
     def _read(self, event: Event, card: str) -> Payment | None:
         try:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from services.fraud_detector.domain.card_numbers import masked, masked_body
-from services.fraud_detector.domain.detectors import Finding
+from services.fraud_detector.domain.findings import Finding
 from services.fraud_detector.domain.payment import Payment
 from services.fraud_detector.domain.refusal import Refusal
 from services.fraud_detector.topology import DEAD_PREFIX, EVENT_PREFIX, PAYMENTS, RULES

@@ -41,7 +41,7 @@ PAYMENTS = PartitionedLog(
     stored_as=f"{EVENT_PREFIX}{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}",
     description="Payments and labels: payments.<made or labeled>.<card>, stored by partition",
     key_tokens=(2,),
-    max_age_days=60,
+    max_age_days=120,
 )
 
 FRAUD = Log(

@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 import json
 import random
+from collections.abc import Sequence
+from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from nats.aio.client import Client
 
@@ -17,6 +21,7 @@ from shared.contracts import headers
 from tests.acceptance.test_metrics import disturb
 from tests.acceptance.test_nats_cli import Cli, cli
 from tests.eventually import eventually
+from tests.fraud_oracle import Wanted, found_by
 from tests.fraud_rig import (
     alerts,
     as_the_log_demands,
@@ -197,8 +202,9 @@ async def test_payments_of_many_cards_at_one_terminal_give_one_alert_each(
         await folded(own_client)
         found = await alerts(own_client)
         assert [one["card"] for one in found] == [f"card-{number}" for number in range(10, 30)]
-        assert found[0]["observed"] == "104.50"
-        assert found[-1]["observed"] == "285.00"
+        assert [Decimal(one["observed"]) for one in found] == [
+            Decimal("9.5") * count for count in range(11, 31)
+        ]
         assert len(found[-1]["evidence"]) == 30
     replayed = await headrace("verify", "fraud_detector", url=own_server.url)
     assert replayed.code == 0, replayed
@@ -271,31 +277,115 @@ async def test_whatever_dies_and_changes_the_alerts_are_those_of_an_undisturbed_
     await stands(own_server, own_client, random.Random(seed), 15_000, kill_the_server)
 
 
+PAYMENTS = 300_000
+ORACLE: dict[str, Wanted] = {
+    "count-card": ("count", None, "6h", ">=", "8", "card"),
+    "count-terminal": ("count", None, "1h", ">", "5", "terminal"),
+    "sum-card": ("sum", "amount", "1d", ">", "900", "card"),
+    "avg-terminal": ("avg", "amount", "12h", ">", "60", "terminal"),
+    "min-pair": ("min", "amount", "3d", ">=", "20", "card, country"),
+    "max-terminal": ("max", "amount", "2h", ">", "150", "terminal"),
+    "stddev-card": ("stddev", "amount", "2d", ">", "75", "card"),
+    "distinct-merchant": ("distinct", "merchant", "1d", ">=", "30", "card"),
+}
+
+
 async def test_300_000_payments_with_rules_changed_and_members_killed(
-    own_server: Server, own_client: Client
+    own_server: Server, own_client: Client, tmp_path: Path
 ) -> None:
     async def kill_nobody() -> None:
         """The other tests kill the server; this one is about the traffic."""
 
-    count = await stands(own_server, own_client, random.Random(9), 300_000, kill_nobody)
-    assert count > 300_000  # a score each, and alerts
+    oracle = [oracle_rule(name, ORACLE[name]) for name in ORACLE]
+    count = await stands(
+        own_server, own_client, random.Random(9), PAYMENTS, kill_nobody, rules=oracle
+    )
+    assert count > PAYMENTS  # a score each, and alerts
+    said: dict[str, list[int]] = {name: [] for name in ORACLE}
+    for alert in await alerts(own_client):
+        if alert["rule"] in said:
+            said[alert["rule"]].append(alert["evidence"][-1])
+    with duckdb.connect() as database:
+        await load_payments(own_client, database, tmp_path)
+        for name, wanted in ORACLE.items():
+            assert sorted(said[name]) == found_by(database, wanted), name
+            assert len(said[name]) > PAYMENTS / 1000, name
+
+
+def oracle_rule(name: str, wanted: Wanted) -> dict[str, Any]:
+    function, field, window, operator, value, group_by = wanted
+    return {
+        "id": name,
+        "aggregate": {"function": function, "field": field},
+        "window": window,
+        "limit": {"operator": operator, "value": value},
+        "group_by": group_by.split(", "),
+        "version": 1,
+    }
+
+
+async def load_payments(client: Client, database: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Fill the table of payments from what the log holds."""
+    file = folder / "payments.json"
+    with file.open("w", encoding="utf-8") as lines:
+        for one in await messages(client, "PAYMENTS", "payments-log.*.event.made.*"):
+            with contextlib.suppress(json.JSONDecodeError):
+                body = json.loads(one.data)
+                row = {
+                    "sequence": one.sequence,
+                    "card": one.subject.rpartition(".")[2],
+                    "time_ms": round(body["time"] * 1000),
+                    "micros": round(float(body["amount"]) * 1_000_000),
+                    **{
+                        name: body[name] for name in ("terminal", "merchant", "country", "currency")
+                    },
+                }
+                lines.write(json.dumps(row) + "\n")
+    database.execute(
+        "create table payments as select * exclude (micros), micros::hugeint as micros,"
+        f" (micros::decimal(18, 6) / 1000000)::decimal(18, 6) as amount from read_json('{file}')"
+    )
+
+
+async def test_a_replay_gives_the_same_alerts_rule_changes_included(
+    own_server: Server, own_client: Client, tmp_path: Path
+) -> None:
+    async def kill_nobody() -> None:
+        """Nor here."""
+
+    await stands(own_server, own_client, random.Random(12), 8_000, kill_nobody)
     done = await headrace(
-        "replay", "fraud_detector", "--as", "again", url=own_server.url, seconds=240
+        "replay", "fraud_detector", "--as", "again", url=own_server.url, seconds=120
     )
     assert done.code == 0, done
     same = await headrace("diff", "fraud_detector", "live", "again", url=own_server.url)
     assert same.code == 0, same
     assert same.out.splitlines()[-1].endswith(": equal")
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps([TERMINAL]), "utf-8")
+    options = ("--as", "other", "--rules", str(rules))
+    done = await headrace("replay", "fraud_detector", *options, url=own_server.url, seconds=120)
+    assert done.code == 0, done
+    told = await messages(own_client, "FRAUD-other", "generation.other.fraud.alerts.>")
+    assert {json.loads(one.data)["rule"] for one in told} == {"terminal-sum"}
 
 
 async def stands(
-    server: Server, client: Client, chance: random.Random, count: int, kill_the_server: Any
+    server: Server,
+    client: Client,
+    chance: random.Random,
+    count: int,
+    kill_the_server: Any,
+    *,
+    rules: Sequence[dict[str, Any]] = (),
 ) -> int:
     """Publish while all harm is done; then see that all is as the log demands."""
     await made(server.url)
-    await put(client, VELOCITY)
+    for rule in (*rules, VELOCITY):
+        revision = await put(client, rule)
     ended = asyncio.Event()
     async with members(3, server.url) as running:
+        await in_force(client, revision)
         async with asyncio.TaskGroup() as group:
             start = partial(fraud_detector, server.url)
             harm = group.create_task(disturb(running, start, kill_the_server, chance, ended))

@@ -43,6 +43,7 @@ A_SECOND = 5_000
 SECONDS = 5
 MOST_P99_MS = 20.0
 _IN_FLIGHT = 2_000
+_LEAST_WAIT_SECONDS = 0.001
 _BEGIN_S = 1_795_420_800
 
 
@@ -119,27 +120,28 @@ async def _latency() -> str:
     sent: dict[str, float] = {}
     seconds: list[float] = []
     decode = msgspec.json.Decoder(dict[str, object]).decode
-    with tempfile.TemporaryDirectory() as folder, Server(Path(folder)) as server:
-        with fraud_detector(server.url, **variables) as member:
-            await member.started()
-            async with client_of(server.url) as client, client_of(server.url) as listener:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Server(Path(folder)) as server,
+        fraud_detector(server.url, **variables) as member,
+    ):
+        await member.started()
+        async with client_of(server.url) as client, client_of(server.url) as listener:
 
-                async def note(msg: Msg) -> None:
-                    seconds.append(time.perf_counter() - sent[str(decode(msg.data)["payment_id"])])
+            async def note(msg: Msg) -> None:
+                seconds.append(time.perf_counter() - sent[str(decode(msg.data)["payment_id"])])
 
-                await listener.subscribe("fraud.alerts.>", cb=note)
-                await listener.flush()
-                start = time.perf_counter()
-                for number, (subject, data, identity) in enumerate(
-                    _payments(A_SECOND * SECONDS, CARDS, random.Random(2))
-                ):
-                    due = start + number / A_SECOND
-                    if (wait := due - time.perf_counter()) > 0.001:
-                        await asyncio.sleep(wait)
-                    sent[identity] = time.perf_counter()
-                    await client.publish(subject, data)
-                await client.flush()
-                count = await eventually(lambda: _settled(client, seconds), 30)
+            await listener.subscribe("fraud.alerts.>", cb=note)
+            await listener.flush()
+            start = time.perf_counter()
+            payments = _payments(A_SECOND * SECONDS, CARDS, random.Random(2))
+            for number, (subject, data, identity) in enumerate(payments):
+                if (wait := start + number / A_SECOND - time.perf_counter()) > _LEAST_WAIT_SECONDS:
+                    await asyncio.sleep(wait)
+                sent[identity] = time.perf_counter()
+                await client.publish(subject, data)
+            await client.flush()
+            count = await eventually(lambda: _settled(client, seconds), 30)
     seconds.sort()
     p50, p99 = (seconds[int(count * share)] * 1000 for share in (0.5, 0.99))
     say(f"  {count} alerts at {A_SECOND:,} payments a second: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
@@ -147,7 +149,8 @@ async def _latency() -> str:
 
 
 async def _settled(client: Client, seconds: list[float]) -> int:
-    return len(seconds) if len(seconds) == await stored(client, "FRAUD", "fraud.alerts.>") else 0
+    # A plain subscriber also hears what is sent again after a lost answer.
+    return len(seconds) if len(seconds) >= await stored(client, "FRAUD", "fraud.alerts.>") else 0
 
 
 def _cost_of_cards() -> str:

@@ -66,6 +66,10 @@ async def test_schema_gives_every_message_and_one_by_name() -> None:
         "invoice-rendered",
         "measurement",
         "metric-result",
+        "payment",
+        "label",
+        "alert",
+        "score",
     } == every.keys()
     for name, document in every.items():
         assert document["title"] == name

@@ -15,6 +15,15 @@ import pytest
 from msgspec import Struct
 from nats.aio.client import Client
 
+from services.fraud_detector.domain.detectors import Board
+from services.fraud_detector.domain.findings import Finding
+from services.fraud_detector.domain.reading import read_label, read_payment
+from services.fraud_detector.domain.rules import parse_rule
+from services.fraud_detector.outputs import alert as alerted
+from services.fraud_detector.rule_metrics import RuleCollector
+from services.fraud_detector.settings import FraudSettings
+from services.fraud_detector.settings import PartitionSettings as CardPartitions
+from services.fraud_detector.topology import topology as fraud_topology
 from services.invoice_worker.domain import Sellers
 from services.invoice_worker.exposition import InvoiceCollector
 from services.invoice_worker.issuing import Issuer
@@ -28,7 +37,9 @@ from shared.cli.topologies import united
 from shared.cli.up import UpSettings
 from shared.contracts import headers
 from shared.contracts.invoices import InvoiceIssued, InvoiceJob, InvoiceRendered
+from shared.contracts.payments import FraudAlert, FraudScore
 from shared.log_metrics import MemberCollector
+from shared.log_stream.fold import Event
 from shared.metrics import WorkerCollector
 from shared.provision import provision
 from shared.settings import StreamSettings
@@ -92,6 +103,8 @@ def _types_in(hint: Any) -> list[type]:
     return own + [one for argument in get_args(hint) for one in _types_in(argument)]
 
 
+KINDS = ("payment", "label", "rule", "alert", "score")
+ARRIVAL_NS = 1_795_420_800_000_000_000
 JOBS = [json.loads(text) for text in blocks(CONTRACT, "json invoice-job")]
 REFUSALS = rows(CONTRACT, "change")
 
@@ -102,9 +115,34 @@ def test_every_json_and_toml_example_is_of_a_kind_that_is_run() -> None:
         "json invoice-job",
         "json invoice-issued",
         "json invoice-rendered",
+        "json payment",
+        "json label",
+        "json rule",
+        "json alert",
+        "json score",
         "toml sellers",
         "console nats",
     }
+
+
+def test_payment_and_label_are_accepted_and_the_alert_is_that_of_the_rule() -> None:
+    shown = {kind: "".join(blocks(CONTRACT, f"json {kind}")).encode() for kind in KINDS}
+    rule = parse_rule(shown["rule"], "velocity-1h", 1)
+    board = Board([rule])
+    found: list[Finding] = []
+    alert = msgspec.json.decode(shown["alert"], type=FraudAlert)
+    for number, sequence in enumerate(alert.evidence):
+        body = {**json.loads(shown["payment"]), "channel": "ecom"}
+        body["time"] = f"2026-11-23T07:{56 + number}:00Z" if number < 4 else body["time"]
+        read = read_payment(json.dumps(body).encode(), "card-17", None, sequence, ARRIVAL_NS)
+        found += board.evaluate(read)
+    event = Event(alert.evidence[-1], ARRIVAL_NS, "event.made.card-17", b"", None)
+    (made,) = [alerted(event, read, finding) for finding in found]
+    assert json.loads(made.data) == json.loads(shown["alert"])
+    label = read_label(shown["label"], "card-17", 1, ARRIVAL_NS + 7 * 86_400 * 10**9)
+    assert (label.payment_id, label.fraud) == ("p-1", True)
+    score = msgspec.json.decode(shown["score"], type=FraudScore)
+    assert json.loads(msgspec.json.encode(score)) == json.loads(shown["score"])
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job["order_id"])
@@ -149,7 +187,10 @@ def test_the_seller_profile_is_accepted(tmp_path: Path) -> None:
 def test_the_streams_and_durables_are_those_of_the_topology() -> None:
     built = topology(QueueSettings())
     configs = [
-        stream.config() for stream in united([built, metrics_topology(PartitionSettings())]).streams
+        stream.config()
+        for stream in united(
+            [built, metrics_topology(PartitionSettings()), fraud_topology(CardPartitions())]
+        ).streams
     ]
     assert {code(row[0])[0]: code(row[2]) for row in rows(CONTRACT, "stream")} == {
         config["name"]: config["subjects"] for config in configs
@@ -174,7 +215,7 @@ def test_the_variables_and_their_defaults_are_those_of_the_settings() -> None:
     documented = {code(row[0])[0]: row[1] for row in rows(CONTRACT, "variable")}
     read = {
         variable: default
-        for settings in (UpSettings, InvoiceSettings, MetricsSettings)
+        for settings in (UpSettings, InvoiceSettings, MetricsSettings, FraudSettings)
         for variable, default in settings_of(settings)
     }
     assert sorted(documented) == sorted(read)
@@ -197,6 +238,7 @@ def test_the_metrics_are_those_that_are_exposed() -> None:
         *WorkerCollector([Counted()]).collect(),
         *invoices.collect(),
         *MemberCollector(list).collect(),
+        *RuleCollector([]).collect(),
     ]
     exposed = {f.name + ("_total" if f.type == "counter" else "") for f in families}
     assert {code(row[0])[0] for row in rows(OPERATIONS, "metric")} == exposed

@@ -10,7 +10,7 @@ import structlog
 from shared import logs
 from shared.settings import BrokerSettings, LogSettings
 
-SECRET = "swordfish"
+SECRET = "swordfish"  # noqa: S105 - it is the point
 
 
 @pytest.mark.parametrize("form", ["json", "console"])

@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from nats.aio.client import Client
 
@@ -26,6 +27,11 @@ from shared.settings import load
 
 _NANOSECONDS = 1_000_000_000
 _EXAMPLES = 5
+
+
+class _Named(msgspec.Struct):
+    id: str | None = None
+
 
 RuleFile = Annotated[
     Path, typer.Argument(help="File with the rule's JSON.", exists=True, dir_okay=False)
@@ -67,13 +73,18 @@ def backtest(
 
 async def _backtest(text: str, stem: str, period: Period, *, promote: bool) -> Outcome:
     try:
-        rule = parse_rule(text, "", 1)
+        rule_id = _id_in(text) or stem
+        parse_rule(text, rule_id, 1)
     except RuleError as error:
         raise terminal.failed(f"{stem}: {error}", code=terminal.WRONG_USE) from error
-    trial = Trial(text, rule, load(PartitionSettings))
+    partitions = load(PartitionSettings)
     async with terminal.broker_client() as client:
         info = await jetstream.call(client, f"STREAM.INFO.{PAYMENTS.name}")
-        revision = await _revision(client, rule.id)
+        stored = await jetstream.last_message(client, RULES.stream, RULES.subject(rule_id))
+        revision = stored.sequence if stored else 0
+        same = stored is not None and stored.data == text.encode()
+        rule = parse_rule(text, rule_id, revision if same else revision + 1)
+        trial = Trial(text, rule, partitions)
         with progress_line("backtest", info["state"]["messages"]) as show:
             outcome = await run(client, trial, period, show)
         for line in _lines(rule.id, outcome):
@@ -89,11 +100,11 @@ def _lines(rule_id: str, outcome: Outcome) -> list[str]:
     first, last = outcome.sequences
     alerts = len(outcome.found)
     caught = ", ".join(f"{sum_} {currency}" for currency, sum_ in outcome.money_caught().items())
+    known = f"({outcome.confirmed} were fraud, {outcome.refuted} were not)"
     lines = [
         f"payments   {outcome.payments} ({PAYMENTS.name}:{first} to {last})",
         f"alerts     {alerts}, {alerts / outcome.days:.1f} a day",
-        f"precision  {_share(outcome.precision)}  "
-        f"({outcome.confirmed} were fraud, {outcome.refuted} were not)",
+        f"precision  {_share(outcome.precision)}  {known}",
         f"recall     {_share(outcome.recall)}  ({outcome.frauds} labelled frauds)",
         f"caught     {caught or 'nothing'}",
     ]
@@ -124,9 +135,12 @@ def _share(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
 
-async def _revision(client: Client, rule_id: str) -> int:
-    stored = await jetstream.last_message(client, RULES.stream, RULES.subject(rule_id))
-    return stored.sequence if stored else 0
+def _id_in(text: str) -> str:
+    """Return the id that a rule gives itself, if it does. Raises `RuleError`."""
+    try:
+        return msgspec.json.decode(text, type=_Named).id or ""
+    except msgspec.DecodeError as error:
+        raise RuleError(str(error)) from None
 
 
 async def _promote(client: Client, rule_id: str, text: str, revision: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -55,7 +56,8 @@ class Remembering:
     def recall(self) -> Recall | None:
         if not self._wanted_ns:
             return None
-        self._counts = counts = {}
+        counts: dict[str, int] = {}
+        self._counts = counts
 
         def take(events: Sequence[Event]) -> None:
             for event in events:
@@ -129,6 +131,10 @@ async def running(url: str, name: str) -> AsyncIterator[list[Member]]:
             await asyncio.gather(*tasks)
 
 
+def _owned(member: Member) -> bool:
+    return len(member.partitions) == 1
+
+
 async def emitted(client: Client, name: str) -> list[tuple[str, list[object]]]:
     """Return stage and body of what was emitted, oldest first."""
     return [
@@ -183,7 +189,7 @@ async def test_the_whole_is_read_in_the_order_of_the_log_and_only_once(
     await tell(client, entry.stage, 0, 0)
     for _ in range(3):
         async with running(server.url, unique) as (_, whole):
-            await eventually(lambda whole=whole: len(whole.partitions) == 1)
+            await eventually(partial(_owned, whole))
             await publish(client, unique, KEYS)
 
     async def all_there() -> bool:
