@@ -11,9 +11,15 @@ SECONDS ?= 20
 SEEDS ?= 20
 # make test: what to hand to pytest
 ARGS ?=
+# make containers: Compose v2, or the older command where that is not installed
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+# the services' extras, named as the services with hyphens
+EXTRAS := invoice-worker metrics-aggregator fraud-detector
+RESOLVE = $(VENV)/bin/uv pip compile --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test unit integration acceptance chaos check format bench lock clean
+.PHONY: help install run demo test unit integration acceptance containers chaos check format bench lock lock-images clean
 
 help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +55,12 @@ integration: install  ## the tests on one real server
 acceptance: install  ## the tests with real processes and signals
 	$(PY) -m pytest tests/acceptance $(ARGS)
 
+containers: install  ## build the images and test them; needs a Docker engine and compose
+	@docker version >/dev/null 2>&1 || { echo "make containers: no Docker engine answers (docker version says why); docs/containers.md tells what is needed" >&2; exit 1; }
+	@$(COMPOSE) version >/dev/null 2>&1 || { echo "make containers: there is no docker compose and no docker-compose" >&2; exit 1; }
+	$(COMPOSE) build
+	COMPOSE="$(COMPOSE)" $(PY) -m pytest tests/containers $(ARGS)
+
 chaos: install  ## members and servers killed by chance; SEEDS=100, or SEEDS=31-40 for those
 	CHAOS_SEEDS=$(SEEDS) $(PY) -m pytest tests/acceptance/test_log_chaos.py "tests/acceptance/test_metrics.py::test_whatever_dies_the_results_are_those_of_an_undisturbed_fold" --exitfirst $(ARGS)
 
@@ -65,10 +77,15 @@ format: install  ## let ruff format and mend
 bench: install  ## measure; tests/bench, each script prints its ratios
 	$(PY) -m tests.bench
 
-lock: install  ## resolve the dependencies again into requirements.lock
+lock: install  ## resolve the dependencies again, into requirements.lock and those of the images
 	$(PY) -m pip install --quiet --disable-pip-version-check uv
-	$(VENV)/bin/uv pip compile pyproject.toml --group dev --extra invoice-worker --extra metrics-aggregator --extra tracing --extra embedded-server \
-	  --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet -o requirements.lock
+	$(RESOLVE) pyproject.toml --group dev $(addprefix --extra ,$(EXTRAS)) --extra tracing --extra embedded-server -o requirements.lock
+	$(MAKE) --no-print-directory lock-images
+
+lock-images: install  # the versions of requirements.lock, but only what an image needs
+	$(foreach extra,$(EXTRAS),$(RESOLVE) -c requirements.lock pyproject.toml --extra $(extra) --extra tracing -o services/requirements.$(subst -,_,$(extra)).lock &&) true
+	$(RESOLVE) -c requirements.lock pyproject.toml $(addprefix --extra ,$(EXTRAS)) --extra tracing -o services/requirements.headrace.lock
+	echo hatchling | $(RESOLVE) -c requirements.lock - -o services/requirements.build.lock
 
 clean:  ## remove .venv, caches and the embedded server's data
 	rm -rf $(VENV) .headrace .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

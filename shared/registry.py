@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 
 import typer
 from msgspec import Struct
@@ -72,6 +73,14 @@ class ServiceEntry(Struct, frozen=True):
 
 
 def services() -> tuple[ServiceEntry, ...]:
-    """Return every installed service, by name."""
-    found = [point.load() for point in entry_points(group=ENTRY_POINT_GROUP)]
+    """Return every installed service, by name.
+
+    The package's metadata name all services; the image of one has the code of no other.
+    """
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    found = [point.load() for point in points if _is_here(point.module)]
     return tuple(sorted(found, key=lambda entry: entry.name))
+
+
+def _is_here(module: str) -> bool:
+    return find_spec(module.rpartition(".")[0]) is not None
