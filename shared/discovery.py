@@ -29,7 +29,8 @@ async def announced(
 ) -> AsyncIterator[None]:
     """Answer discovery as an instance of service `name` while the context is open.
 
-    `headrace.status.<name>` answers a request with one instance's counters as JSON.
+    `headrace.status.<name>` answers a request with one instance's counters as JSON,
+    `headrace.instances.<name>` with those of every instance, a message each.
     """
 
     async def answer(request: Request) -> None:
@@ -39,6 +40,12 @@ async def announced(
         client, name=name, version=version("headrace"), description=description
     )
     await service.add_endpoint(name="status", subject=f"headrace.status.{name}", handler=answer)
+    await service.add_endpoint(  # a queue group of its own: so each instance answers
+        name="instance",
+        subject=f"headrace.instances.{name}",
+        handler=answer,
+        queue_group=service.id,
+    )
     try:
         yield
     finally:

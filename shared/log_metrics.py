@@ -42,6 +42,7 @@ class MemberCollector:
                 labels = [member.group, str(number)]
                 stats = partition.stats
                 families["lag_events"].add_metric(labels, partition.lag)
+                families["lag_seconds"].add_metric(labels, partition.lag_seconds)
                 age = stats.snapshot_age_seconds
                 if age is not None:
                     families["snapshot_age_seconds"].add_metric(labels, age)
@@ -54,6 +55,7 @@ class MemberCollector:
 
 _GAUGES = {
     "lag_events": "Events stored and not yet read",
+    "lag_seconds": "Age of the event folded last, where more wait; else 0",
     "position": "Sequence of the last input event whose outputs are committed",
     "open_windows": "Windows that wait for time to go on",
     "keys": "Entries of the state",

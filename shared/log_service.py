@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from shared.broker import Broker
 from shared.log_metrics import MemberCollector
+from shared.log_status import status_of
 from shared.log_stream.fold import Fold
 from shared.log_stream.member import Member
 from shared.log_stream.plain_program import PlainProgram
@@ -50,5 +51,5 @@ async def _build(service: LogService, broker: Broker) -> AsyncIterator[Parts]:
     yield Parts(
         units={"member": member},
         collectors=[MemberCollector(lambda: [member])],
-        status=lambda: {"partitions": sorted(member.partitions)},
+        status=lambda: status_of([member]),
     )

@@ -26,6 +26,8 @@ class MessageType(Struct, frozen=True):
     subject: str
     body: type[Struct]
     description: str
+    emitted: bool = False
+    """Whether the service writes it; else it reads it."""
 
 
 class DemoMessage(Struct, frozen=True):

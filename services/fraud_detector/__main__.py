@@ -16,6 +16,7 @@ from services.fraud_detector.settings import FraudSettings
 from services.fraud_detector.topology import card_stage, keyed_stage, model_stage
 from shared.broker import Broker
 from shared.log_metrics import MemberCollector
+from shared.log_status import status_of
 from shared.log_stream.member import Member
 from shared.log_stream.policy import LogPolicy
 from shared.service import Parts, Runtime, load_settings, serve
@@ -47,13 +48,7 @@ async def build(settings: FraudSettings, broker: Broker) -> AsyncIterator[Parts]
     yield Parts(
         units={"rules": bucket, **{member.group: member for member in members}},
         collectors=[MemberCollector(lambda: members), RuleCollector(members)],
-        status=lambda: {
-            member.group: {
-                "partitions": sorted(member.partitions),
-                "broken": {str(number): why for number, why in member.broken.items()},
-            }
-            for member in members
-        },
+        status=lambda: status_of(members),
     )
 
 

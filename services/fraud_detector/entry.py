@@ -37,6 +37,13 @@ def _stages() -> tuple[StageEntry, ...]:
     return (entry(card_stage(settings.partitions), CARDS), entry(keyed_stage(), KEYED), *scored)
 
 
+def _fixed_seed(rules: str, until: int | None) -> str:
+    """Return a seed of these rules, a JSON array; raise `RuleError` for what cannot be used."""
+    from services.fraud_detector.rule_book import fixed  # noqa: PLC0415 - see above
+
+    return fixed(rules, until)
+
+
 def _commands() -> typer.Typer:
     from services.fraud_detector.commands.app import app  # noqa: PLC0415 - see above
 
@@ -52,10 +59,19 @@ ENTRY = ServiceEntry(
         MessageType(
             "label", "payments.labeled.<card>", PaymentLabeled, "Event: it turned out to be fraud"
         ),
-        MessageType("alert", "fraud.alerts.<card>", FraudAlert, "Event: a payment broke a rule"),
-        MessageType("score", "fraud.scores.<card>", FraudScore, "Result: the model's opinion"),
+        MessageType(
+            "alert",
+            "fraud.alerts.<card>",
+            FraudAlert,
+            "Event: a payment broke a rule",
+            emitted=True,
+        ),
+        MessageType(
+            "score", "fraud.scores.<card>", FraudScore, "Result: the model's opinion", emitted=True
+        ),
     ),
     stages=_stages,
+    fixed_seed=_fixed_seed,
     commands=_commands,
     demo=make_payment,
     try_it=(

@@ -47,6 +47,10 @@ class Refused(Struct, frozen=True):
     why: str
 
 
+class _Named(Struct):
+    id: str
+
+
 _change = msgspec.json.Decoder(Change)
 
 
@@ -121,6 +125,30 @@ class RuleBook:
     def _use(self) -> None:
         rules = (parse(self._texts[key]) for key in sorted(self._texts))
         self.rules = tuple(rule for rule in rules if rule.state in {"active", "shadow"})
+
+
+def fixed(rules: str, until: int | None) -> str:
+    """Return the seed of a replay by these rules, a JSON array of them, each with its id.
+
+    No control message up to the sequence `until` changes them; None: none ever does. Raises
+    `RuleError`.
+    """
+    try:
+        texts = msgspec.json.decode(rules, type=list[msgspec.Raw])
+        ids = [msgspec.json.decode(text, type=_Named).id for text in texts]
+    except msgspec.DecodeError as error:
+        raise RuleError(f"no JSON array of rules, each with its id: {error}") from None
+    if len(set(ids)) < len(ids):
+        raise RuleError("two rules have the same id")
+    entries = tuple(
+        Entry(key, 1, bytes(text).decode()) for key, text in zip(ids, texts, strict=True)
+    )
+    for entry in entries:
+        try:
+            parse(entry)
+        except RuleError as error:
+            raise RuleError(f"{entry.key}: {error}") from None
+    return encoded(Change(entries, bucket=1, fixed=FOR_EVER if until is None else until)).decode()
 
 
 def parse(entry: Entry) -> Rule:

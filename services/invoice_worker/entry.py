@@ -21,13 +21,18 @@ ENTRY = ServiceEntry(
     messages=(
         MessageType("invoice-job", "jobs.invoice.<seller>", InvoiceJob, "Command: make an invoice"),
         MessageType(
-            "invoice-issued", "invoices.issued.<seller>", InvoiceIssued, "Event: an invoice exists"
+            "invoice-issued",
+            "invoices.issued.<seller>",
+            InvoiceIssued,
+            "Event: an invoice exists",
+            emitted=True,
         ),
         MessageType(
             "invoice-rendered",
             "invoices.rendered.<seller>",
             InvoiceRendered,
             "Event: the documents of an invoice are stored",
+            emitted=True,
         ),
     ),
     demo=make_job,

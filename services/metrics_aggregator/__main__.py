@@ -20,6 +20,7 @@ from services.metrics_aggregator.settings import MetricsSettings
 from services.metrics_aggregator.topology import latest_stage, merge_stage, merges, sample_stage
 from shared.broker import Broker
 from shared.log_metrics import MemberCollector
+from shared.log_status import status_of
 from shared.log_stream.member import Member
 from shared.log_stream.plain_program import PlainProgram
 from shared.log_stream.policy import LogPolicy
@@ -76,13 +77,7 @@ async def build(
             "latest": latest,
         },
         collectors=[MemberCollector(members)],
-        status=lambda: {
-            member.group: {
-                "partitions": sorted(member.partitions),
-                "broken": {str(number): why for number, why in member.broken.items()},
-            }
-            for member in members()
-        },
+        status=lambda: status_of(members()),
         pages={"/metrics/results": lambda: results_page(broker)},
     )
 

@@ -83,6 +83,7 @@ ENTRY = ServiceEntry(
             "metrics.<rule id>.<metric>",
             MetricResult,
             "Result: an aggregate of a window",
+            emitted=True,
         ),
     ),
     stages=_stages,

@@ -9,12 +9,14 @@ from shared.cli import (
     dead,
     demo,
     diff,
+    doctor,
     lag,
     promote,
     provision,
     replay,
     schema,
     terminal,
+    top,
     up,
     verify,
 )
@@ -32,6 +34,8 @@ app.command()(demo.demo)
 app.command()(provision.provision)
 app.command()(schema.schema)
 app.command()(lag.lag)
+app.command()(top.top)
+app.command()(doctor.doctor)
 app.command()(replay.replay)
 app.command()(diff.diff)
 app.command()(promote.promote)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from shared import registry
+from shared.asyncapi import document
 from shared.cli import terminal
 from shared.registry import MessageType
+from shared.settings import SettingsError
 
 Name = Annotated[str | None, typer.Argument(help="Of one message; without it, of all.")]
+
+AsyncApi = Annotated[
+    bool,
+    typer.Option("--asyncapi", help="As an AsyncAPI 3 document: channels, operations, schemas."),
+]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DECIMAL_TEXT = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
@@ -25,8 +33,11 @@ _DECIMAL = {
 }
 
 
-def schema(name: Name = None) -> None:
+def schema(name: Name = None, *, asyncapi: AsyncApi = False) -> None:
     """Print the JSON Schema of the messages, one document keyed by name."""
+    if asyncapi:
+        _print_asyncapi(name)
+        return
     messages = {
         message.name: message for entry in registry.services() for message in entry.messages
     }
@@ -37,6 +48,16 @@ def schema(name: Name = None) -> None:
     else:
         raise terminal.failed(unknown_name(name, messages), code=terminal.WRONG_USE)
     terminal.print_line(msgspec.json.format(msgspec.json.encode(document)).decode())
+
+
+def _print_asyncapi(name: str | None) -> None:
+    if name is not None:
+        raise terminal.failed("an AsyncAPI document is of all messages", code=terminal.WRONG_USE)
+    try:
+        found = document(registry.services(), version("headrace"))
+    except SettingsError as error:
+        raise terminal.failed(str(error), code=terminal.WRONG_USE) from error
+    terminal.print_line(msgspec.json.format(msgspec.json.encode(_with_decimals(found))).decode())
 
 
 def schema_of(message: MessageType) -> dict[str, Any]:

@@ -35,6 +35,7 @@ _log = logger("partition")
 _BATCH_SECONDS = 0.25
 _MOST_WAITING_OUTPUTS = 5000
 _RETRY_SECONDS = 0.2
+_NANOSECONDS = 1_000_000_000
 _HELD_UP_SECONDS = 2.0
 
 
@@ -98,6 +99,13 @@ class Partition:
     def lag(self) -> int:
         """Events stored and not yet read."""
         return self._reader.lag
+
+    @property
+    def lag_seconds(self) -> float:
+        """How long ago that arrived which was folded last; 0 where nothing waits to be read."""
+        if not self._reader.lag or not self._folded[1]:
+            return 0.0
+        return max(0.0, time.time() - self._folded[1] / _NANOSECONDS)
 
     def release(self) -> None:
         """Give the partition up softly: what was folded is committed first."""

@@ -348,7 +348,7 @@ async def load_payments(client: Client, database: duckdb.DuckDBPyConnection, fol
 
 
 async def test_a_replay_gives_the_same_alerts_rule_changes_included(
-    own_server: Server, own_client: Client
+    own_server: Server, own_client: Client, tmp_path: Path
 ) -> None:
     async def kill_nobody() -> None:
         """Nor here."""
@@ -361,6 +361,13 @@ async def test_a_replay_gives_the_same_alerts_rule_changes_included(
     same = await headrace("diff", "fraud_detector", "live", "again", url=own_server.url)
     assert same.code == 0, same
     assert same.out.splitlines()[-1].endswith(": equal")
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps([TERMINAL]), "utf-8")
+    options = ("--as", "other", "--rules", str(rules))
+    done = await headrace("replay", "fraud_detector", *options, url=own_server.url, seconds=120)
+    assert done.code == 0, done
+    told = await messages(own_client, "FRAUD-other", "generation.other.fraud.alerts.>")
+    assert {json.loads(one.data)["rule"] for one in told} == {"terminal-sum"}
 
 
 async def stands(

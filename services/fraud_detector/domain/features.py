@@ -13,7 +13,6 @@ far, in whole hours, is not counted. `docs/fraud-model.md` has the formulas.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -59,13 +58,17 @@ NEVER_HOURS: Final = 9_999
 """Stands for hours since something that has not happened in the window."""
 
 _CARD_BUCKET_MS: Final = HOUR_MS // CARD_BUCKETS_AN_HOUR
-_CARD_WINDOWS: Final = tuple(days * 24 * CARD_BUCKETS_AN_HOUR for days in WINDOW_DAYS)
-_TERMINAL_WINDOWS: Final = tuple(days * 24 for days in WINDOW_DAYS)
+_TERMINAL_WINDOWS: Final = (24, 7 * 24, 30 * 24)
+_CARD_WINDOWS: Final = (24 * 6, 7 * 24 * 6, 30 * 24 * 6)
+"""`WINDOW_DAYS` in buckets."""
+
 _EPOCH_WEEKDAY: Final = 3
 _SATURDAY: Final = 5
 _LAST_NIGHT_HOUR: Final = 6
 _BEFORE_ALL: Final = -(2**62)
 """An hour before any that a payment can have."""
+
+_Numbers = tuple[float, ...]
 
 
 class FeatureStore:
@@ -95,16 +98,17 @@ class FeatureStore:
             more = self._cards.drop(self._lowest), self._terminals.drop(self._lowest)
             self._stale = any(more)
         micros = min(MOST_MICROS, payment.micros)
-        values = [
+        card, ratios = self._card(payment, micros)
+        terminal, run = self._terminal(payment.terminal, hour)
+        return [
             micros / 1_000_000,
             1.0 if (hour // 24 + _EPOCH_WEEKDAY) % 7 >= _SATURDAY else 0.0,
             1.0 if hour % 24 <= _LAST_NIGHT_HOUR else 0.0,
+            *card,
+            *terminal,
+            *ratios,
+            *run,
         ]
-        ratios = self._card(payment, micros, values)
-        run = self._terminal(payment.terminal, hour, values)
-        values += ratios
-        values += run
-        return values
 
     def fraud(self, terminal: str, time_ms: int, by: int = 1) -> None:
         """Count a payment at a terminal as fraud, or with `by` -1 no longer."""
@@ -136,56 +140,57 @@ class FeatureStore:
         else:
             (self._cards if kind == "cards" else self._terminals).restore(content)
 
-    def _card(self, payment: Payment, micros: int, values: list[float]) -> tuple[float, float]:
-        """Add count and average of each window; return the amount's ratios to two averages."""
+    def _card(self, payment: Payment, micros: int) -> tuple[_Numbers, _Numbers]:
+        """Return count and average of each window, and the amount's ratios to two averages."""
         bucket = payment.time_ms // _CARD_BUCKET_MS
         lowest = self._lowest * CARD_BUCKETS_AN_HOUR + CARD_BUCKETS_AN_HOUR - 1
         if bucket <= lowest:  # so late that it leaves no trace
-            values += (1, values[0]) * len(WINDOW_DAYS)
-            return 1.0, 1.0
+            return (1, micros / 1_000_000) * len(WINDOW_DAYS), (1.0, 1.0)
         history = self._cards.use(payment.card, self._newest)
         history.add(bucket, 1, micros, lowest)
-        buckets, counts, sums = history.buckets, history.counts, history.sums
-        end = len(buckets) if buckets[-1] == bucket else bisect_right(buckets, bucket)
-        all_count, all_sum = counts[end], sums[end]
-        month = bisect_right(buckets, max(bucket - _CARD_WINDOWS[2], lowest), 0, end)
-        week = bisect_right(buckets, max(bucket - _CARD_WINDOWS[1], lowest), month, end)
-        day = bisect_right(buckets, max(bucket - _CARD_WINDOWS[0], lowest), week, end)
-        for start in (day, week, month):
-            count = all_count - counts[start]
-            values.append(count)
-            values.append((all_sum - sums[start]) / (count * 1_000_000))
+        counts, sums = history.counts, history.sums
+        day, week, month, end = history.windows(bucket, _CARD_WINDOWS, lowest)
+        count, total = counts[end], sums[end]
+        of_day, of_week, of_month = count - counts[day], count - counts[week], count - counts[month]
+        numbers = (
+            of_day,
+            (total - sums[day]) / (of_day * 1_000_000),
+            of_week,
+            (total - sums[week]) / (of_week * 1_000_000),
+            of_month,
+            (total - sums[month]) / (of_month * 1_000_000),
+        )
         # Products and quotients of integers: rounded once, whatever their size.
-        before = all_sum - sums[month] - micros
+        before = total - sums[month] - micros
         earlier = sums[week] - sums[month]
-        return (
-            micros * (all_count - counts[month] - 1) / before if before else 1.0,
-            micros * (counts[week] - counts[month]) / earlier if earlier else 1.0,
+        return numbers, (
+            micros * (of_month - 1) / before if before else 1.0,
+            micros * (of_month - of_week) / earlier if earlier else 1.0,
         )
 
-    def _terminal(self, terminal: str | None, hour: int, values: list[float]) -> tuple[float, ...]:
-        """Add count and risk of each window; return what `_run` tells."""
+    def _terminal(self, terminal: str | None, hour: int) -> tuple[_Numbers, _Numbers]:
+        """Return count and risk of each window, and what `_run` tells."""
         lowest = self._lowest
         if terminal is None or hour <= lowest:
-            values += (0, 0.0) * len(WINDOW_DAYS)
-            return 0, NEVER_HOURS, 0
+            return (0, 0.0) * len(WINDOW_DAYS), (0, NEVER_HOURS, 0)
         history = self._terminals.use(terminal, self._newest)
         history.add(hour, 1, 0, lowest)
-        buckets, counts, frauds = history.buckets, history.counts, history.sums
-        known = hour - self._delay
-        end = bisect_right(buckets, known)
-        all_count, all_frauds = counts[end], frauds[end]
-        month = bisect_right(buckets, max(known - _TERMINAL_WINDOWS[2], lowest), 0, end)
-        week = bisect_right(buckets, max(known - _TERMINAL_WINDOWS[1], lowest), month, end)
-        day = bisect_right(buckets, max(known - _TERMINAL_WINDOWS[0], lowest), week, end)
-        for start in (day, week, month):
-            count = all_count - counts[start]
-            values.append(count)
-            values.append((all_frauds - frauds[start]) / count if count else 0.0)
-        return _run(history, month, end, hour)
+        counts, frauds = history.counts, history.sums
+        day, week, month, end = history.windows(hour - self._delay, _TERMINAL_WINDOWS, lowest)
+        count, bad = counts[end], frauds[end]
+        of_day, of_week, of_month = count - counts[day], count - counts[week], count - counts[month]
+        numbers = (
+            of_day,
+            (bad - frauds[day]) / of_day if of_day else 0.0,
+            of_week,
+            (bad - frauds[week]) / of_week if of_week else 0.0,
+            of_month,
+            (bad - frauds[month]) / of_month if of_month else 0.0,
+        )
+        return numbers, _run(history, month, end, hour)
 
 
-def _run(history: History, start: int, end: int, hour: int) -> tuple[float, ...]:
+def _run(history: History, start: int, end: int, hour: int) -> _Numbers:
     """Return what the terminal's newest known payments say, entries `start` to `end`.
 
     That is: how many of them in a row are all frauds, by whole hours; the hours since one was

@@ -60,6 +60,23 @@ class History(Struct, eq=False):
             counts[later] += count
             sums[later] += value
 
+    def windows(
+        self, bucket: int, widths: tuple[int, int, int], lowest: int
+    ) -> tuple[int, int, int, int]:
+        """Return where windows begin that end with a bucket, and where they end.
+
+        Widths go from the shortest to the longest. What is not beyond `lowest` is in no window.
+        """
+        buckets = self.buckets
+        short, middle, long = widths
+        end = bisect_right(buckets, bucket)
+        if bucket - long < lowest:
+            first = bisect_right(buckets, lowest, 0, end)
+        else:
+            first = bisect_right(buckets, bucket - long, 0, end)
+        second = bisect_right(buckets, bucket - middle, first, end)
+        return bisect_right(buckets, bucket - short, second, end), second, first, end
+
 
 class Histories:
     """Histories by key; those that were not used for long are dropped."""

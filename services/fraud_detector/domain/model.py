@@ -33,11 +33,9 @@ _MOST_LOG_ODDS: Final = 30.0
 _LOG2_E: Final = 1.4426950408889634
 _LN2_HIGH: Final = 0.693147180369123816490
 _LN2_LOW: Final = 1.90821492927058770002e-10
-_TAYLOR: Final = (
-    *(1 / 479001600, 1 / 39916800, 1 / 3628800, 1 / 362880, 1 / 40320, 1 / 5040),
-    *(1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0),
-)
-"""1 / n! from 12 down to 0: for arguments up to ln 2 / 2 the rest is below 1e-15."""
+_C3, _C4, _C5, _C6, _C7 = 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5_040
+_C8, _C9, _C10, _C11, _C12 = 1 / 40_320, 1 / 362_880, 1 / 3_628_800, 1 / 39_916_800, 1 / 479_001_600
+"""1 / n!: for arguments up to ln 2 / 2 the rest of the series is below 1e-15."""
 
 
 class Model:
@@ -101,7 +99,7 @@ def logistic(log_odds: float) -> float:
     # exp(x) = 2**halvings * exp(rest), the rest within ln 2 / 2 of 0; ldexp is exact.
     halvings = floor(x * _LOG2_E + 0.5)
     rest = x - halvings * _LN2_HIGH - halvings * _LN2_LOW
-    power = 0.0
-    for coefficient in _TAYLOR:
-        power = power * rest + coefficient
+    tail = (((_C12 * rest + _C11) * rest + _C10) * rest + _C9) * rest + _C8
+    tail = ((((tail * rest + _C7) * rest + _C6) * rest + _C5) * rest + _C4) * rest + _C3
+    power = ((tail * rest + 0.5) * rest + 1.0) * rest + 1.0
     return 1.0 / (1.0 + ldexp(power, halvings))
