@@ -24,7 +24,13 @@ from services.fraud_detector.domain.kinds import (
     SmallThenLarge,
 )
 from services.fraud_detector.domain.payment import Payment
-from services.fraud_detector.domain.rows import TRIM_MASK, Rows, first_counted, first_squared, inside
+from services.fraud_detector.domain.rows import (
+    TRIM_MASK,
+    Rows,
+    first_counted,
+    first_squared,
+    inside,
+)
 from services.fraud_detector.domain.rules import Rule
 
 Sums = tuple[int, int, int]
