@@ -14,7 +14,7 @@ from services.fraud_detector.domain.steps import guard, packed, step, unpacked
 from services.fraud_detector.domain.tables import Table, Test
 
 _RECORDS_A_PIECE: Final = 250
-_AT_ONCE: Final = 0
+_NEVER: Final = 1 << 62
 _IDLE: Final = ("paused", "deleted")
 
 Name = tuple[tuple[str, ...], bool]
@@ -38,7 +38,7 @@ class Board:
         self._tables: dict[Name, Table] = {}
         self._serials: dict[str, tuple[object, int]] = {}
         self._next_serial = 0
-        self._turn_ms = _AT_ONCE
+        self._turn_ms = _NEVER
         self._all: Plan = ()
         self._some: tuple[frozenset[str], Plan] | None = None
         self.use(rules)
@@ -106,7 +106,7 @@ class Board:
         self._tables = {name: self._table(name, groups[name]) for name in sorted(groups)}
         self._all = self._plan(None)
         self._some = None
-        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_AT_ONCE)
+        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_NEVER)
         return new
 
     def keys(self) -> int:
@@ -170,13 +170,13 @@ class Board:
                         for key, *states in records
                     ),
                 )
-        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_AT_ONCE)
+        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_NEVER)
 
     def _turn(self, time_ms: int) -> None:
         for table in self._tables.values():
             if time_ms >= table.turn_ms:
                 table.turn(time_ms)
-        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=time_ms + 1)
+        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_NEVER)
 
     def _table(self, name: Name, rules: list[tuple[Rule, int]]) -> Table:
         table = self._tables.get(name) or Table(name[0], self._owns, by_currency=name[1])
