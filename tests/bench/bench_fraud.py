@@ -11,7 +11,6 @@ costs about as much again.
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import itertools
 import json
