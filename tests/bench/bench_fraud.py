@@ -160,6 +160,7 @@ async def _latency() -> str:
                 sent[identity] = time.perf_counter()
                 await client.publish(subject, data)
             await client.flush()
+            await eventually(lambda: _all_done(client, member.pid, scored=False), 60)
             count = await eventually(lambda: _settled(client, seconds), 30)
     seconds.sort()
     p50, p99 = (seconds[int(count * share)] * 1000 for share in (0.5, 0.99))
