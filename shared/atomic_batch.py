@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from shared.contracts import headers
 from shared.jetstream import PubAck, parse_publish_reply, request
+from shared.publishing import publish_all
 
 MAX_MESSAGES = 1000
 
@@ -48,16 +49,21 @@ async def commit(client: Client, messages: Sequence[BatchMessage], timeout: floa
         raise ValueError(f"a batch of {len(messages)} messages; 1 to {MAX_MESSAGES} are possible")
     batch_id = uuid.uuid4().hex
     *leading, last = messages
-    for place, message in enumerate(leading, 1):
-        await client.publish(
-            message.subject,
-            message.data,
-            headers={
-                **message.headers,
-                headers.BATCH_ID: batch_id,
-                headers.BATCH_SEQUENCE: str(place),
-            },
-        )
+    await publish_all(
+        client,
+        (
+            BatchMessage(
+                message.subject,
+                message.data,
+                {
+                    **message.headers,
+                    headers.BATCH_ID: batch_id,
+                    headers.BATCH_SEQUENCE: str(place),
+                },
+            )
+            for place, message in enumerate(leading, 1)
+        ),
+    )
     reply = await request(
         client,
         last.subject,

@@ -33,6 +33,7 @@ GRACE_MS: Final = 60_000
 RULES: Final = "control.rules"
 
 _MADE: Final = f"{EVENT_PREFIX}{MADE}."
+_MADE_LENGTH: Final = len(_MADE)
 _LABELED: Final = f"{EVENT_PREFIX}{LABELED}."
 _MILLISECOND: Final = 1_000_000
 
@@ -45,6 +46,7 @@ class FraudFold:
     def __init__(self, seed: str, scope: Scope = CARDS, partition: int = 0) -> None:
         self.book = RuleBook(seed)
         self.scope = scope
+        self._whole = scope.whole
         self._first = scope is CARDS and partition == 0
         self._time = Watermark(GRACE_MS)
         self._board = Board(self._own_rules())
@@ -58,13 +60,13 @@ class FraudFold:
     def apply(self, event: Event) -> Sequence[Output]:
         """Take in one message of the partition; return what it emits."""
         place, subject = "", event.subject
-        if self.scope.whole:
+        if self._whole:
             place, _, subject = subject.partition(".")
         if subject.startswith(_MADE):
-            return self._paid(event, subject[len(_MADE) :])
+            return self._paid(event, subject[_MADE_LENGTH:])
         if subject.startswith(_LABELED):
             return self._labelled(event, subject[len(_LABELED) :])
-        if subject == RULES and place == self.scope.whole:
+        if subject == RULES and place == self._whole:
             return self._change_rules(event)
         return self._unknown(event, subject)
 
@@ -155,11 +157,9 @@ class FraudFold:
         if self._scorer:
             payment.score = self._scorer.score(payment)
             outputs.append(score(payment, payment.score, self._scorer.learned))
-        findings = self._board.evaluate(payment)
-        if findings:
-            for finding in findings:
-                self._quality.alerted(payment.payment_id, finding.rule.id, time_ms)
-                outputs.append(alert(event, payment, finding))
+        for finding in self._board.evaluate(payment):
+            self._quality.alerted(payment.payment_id, finding.rule.id, time_ms)
+            outputs.append(alert(event, payment, finding))
         return outputs
 
     def _labelled(self, event: Event, card: str) -> Sequence[Output]:

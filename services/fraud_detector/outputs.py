@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from typing import Final
 
 import msgspec
@@ -27,7 +28,8 @@ from shared.work_queue.park import one_line
 
 SCORES_KEPT: Final = "720h"
 _SCORE_HEADERS: Final = {headers.TTL: SCORES_KEPT}
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_DAY_MS: Final = 86_400_000
+_EPOCH: Final = dt.date(1970, 1, 1)
 
 
 def alert(event: Event, payment: Payment, finding: Finding) -> Output:
@@ -110,6 +112,14 @@ def dead_rule(event: Event, key: str, revision: int, text: str, why: str) -> Out
 
 def rfc3339(time_ms: int) -> str:
     """Return a time as RFC 3339 UTC; milliseconds only where there are some."""
-    moment = _EPOCH + dt.timedelta(milliseconds=time_ms)
-    kind = "milliseconds" if time_ms % 1000 else "seconds"
-    return moment.isoformat(timespec=kind).replace("+00:00", "Z")
+    days, since = divmod(time_ms, _DAY_MS)
+    seconds, milliseconds = divmod(since, 1_000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    rest = f".{milliseconds:03}Z" if milliseconds else "Z"
+    return f"{_date(days)}T{hour:02}:{minute:02}:{second:02}{rest}"
+
+
+@functools.lru_cache(maxsize=1_024)
+def _date(days: int) -> str:
+    return (_EPOCH + dt.timedelta(days=days)).isoformat()

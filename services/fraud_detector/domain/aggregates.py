@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from services.fraud_detector.domain.findings import (
     MICROS,
+    MOST_EVIDENCE,
     Bounds,
     Finding,
     bounds,
@@ -18,7 +19,15 @@ from services.fraud_detector.domain.findings import (
 )
 from services.fraud_detector.domain.frames import Frame, frame
 from services.fraud_detector.domain.payment import Payment
-from services.fraud_detector.domain.rows import TRIM_MASK, Rows, counted, inside, squared, summed
+from services.fraud_detector.domain.rows import (
+    MOST_SEQUENCES,
+    TRIM_MASK,
+    Rows,
+    first_counted,
+    first_squared,
+    first_summed,
+    inside,
+)
 from services.fraud_detector.domain.rules import Limit, Rule
 
 Record = list[Any]
@@ -38,19 +47,25 @@ def count(rule: Rule, limit: Limit, slot: int) -> Step:
 
     def step(record: Record, payment: Payment) -> Finding | None:
         rows: Rows | None = record[slot]
-        if rows is None:
-            rows = record[slot] = counted()
         bucket = payment.time_ms // size
-        buckets = rows.buckets
-        if bucket <= buckets[-1]:
+        if rows is None:
+            rows = record[slot] = first_counted(bucket, payment)
+            return tell(rows, 1, payment) if (low <= 1 <= high) is wanted else None
+        buckets, counts, sequences = rows.buckets, rows.counts, rows.sequences
+        newest = buckets[-1]
+        if bucket < newest:
             return behind(rows, bucket, payment)
-        counts = rows.counts
         number = counts[-1] + 1
-        buckets.append(bucket)
-        counts.append(number)
-        rows.sequences.append(payment.sequence)
-        if not len(buckets) & TRIM_MASK:
-            rows.forget(bucket - reach)
+        sequences.append(payment.sequence)
+        if bucket > newest:
+            buckets.append(bucket)
+            counts.append(number)
+            if not len(buckets) & TRIM_MASK:
+                rows.forget(bucket - reach)
+        else:
+            counts[-1] = number
+            if len(sequences) > MOST_SEQUENCES:
+                del sequences[:MOST_EVIDENCE]
         bound = bucket - length
         if buckets[1] > bound:
             number -= counts[0]
@@ -68,7 +83,7 @@ def count(rule: Rule, limit: Limit, slot: int) -> Step:
     return step
 
 
-def total(rule: Rule, limit: Limit, slot: int) -> Step:
+def total(rule: Rule, limit: Limit, slot: int) -> Step:  # noqa: C901  calls cost more
     """Return the detector of a sum of amounts."""
     window = frame(rule.window_ms)
     size, length, reach = window.bucket_ms, window.buckets, window.reach
@@ -78,21 +93,28 @@ def total(rule: Rule, limit: Limit, slot: int) -> Step:
 
     def step(record: Record, payment: Payment) -> Finding | None:
         rows: Rows | None = record[slot]
-        if rows is None:
-            rows = record[slot] = summed()
         bucket = payment.time_ms // size
-        buckets = rows.buckets
-        if bucket <= buckets[-1]:
+        if rows is None:
+            rows = record[slot] = first_summed(bucket, payment)
+            return tell(rows, 1, payment) if (low <= payment.micros <= high) is wanted else None
+        buckets, counts, sequences = rows.buckets, rows.counts, rows.sequences
+        newest = buckets[-1]
+        if bucket < newest:
             return behind(rows, bucket, payment)
-        counts = rows.counts
         sums: list[int] = rows.sums  # type: ignore[assignment]  # rows that sum
         total = sums[-1] + payment.micros
-        buckets.append(bucket)
-        counts.append(counts[-1] + 1)
-        sums.append(total)
-        rows.sequences.append(payment.sequence)
-        if not len(buckets) & TRIM_MASK:
-            rows.forget(bucket - reach)
+        sequences.append(payment.sequence)
+        if bucket > newest:
+            buckets.append(bucket)
+            counts.append(counts[-1] + 1)
+            sums.append(total)
+            if not len(buckets) & TRIM_MASK:
+                rows.forget(bucket - reach)
+        else:
+            counts[-1] += 1
+            sums[-1] = total
+            if len(sequences) > MOST_SEQUENCES:
+                del sequences[:MOST_EVIDENCE]
         bound = bucket - length
         if buckets[1] > bound:
             total -= sums[0]
@@ -151,13 +173,16 @@ def _moments(
     size, length, reach = window.bucket_ms, window.buckets, window.reach
     broken = bounds(Limit(limit.operator, limit.value * 0))
     tell = _teller(rule, limit, window, shown)
-    fresh = summed if rule.aggregate and rule.aggregate.function == "avg" else squared
+    first = first_summed if rule.aggregate and rule.aggregate.function == "avg" else first_squared
 
     def step(record: Record, payment: Payment) -> Finding | None:
         rows: Rows | None = record[slot]
+        bucket = payment.time_ms // size
         if rows is None:
-            rows = record[slot] = fresh()
-        at = rows.add(payment.time_ms // size, reach, payment)
+            rows, at = first(bucket, payment), 1
+            record[slot] = rows
+        else:
+            at = rows.add(bucket, reach, payment)
         found = compared(*inside(rows, at, rows.before(at, length, reach) if at else 0, payment))
         if found is None or not _breaks(broken, found):
             return None

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from services.fraud_detector.domain.aggregates import Step
 from services.fraud_detector.domain.findings import Finding
 from services.fraud_detector.domain.payment import Payment
 from services.fraud_detector.domain.rules import Rule
 from services.fraud_detector.domain.sizes import estimated_bytes
 from services.fraud_detector.domain.steps import guard, packed, step, unpacked
-from services.fraud_detector.domain.tables import Guarded, Table, Test
+from services.fraud_detector.domain.tables import Table, Test
 
 _RECORDS_A_PIECE: Final = 250
-_AT_ONCE: Final = 0
+_NEVER: Final = 1 << 62
 _IDLE: Final = ("paused", "deleted")
 
 Name = tuple[tuple[str, ...], bool]
-Plan = tuple[tuple[Table, Test | None, tuple[Guarded, ...]], ...]
-"""Each table, which payments concern it at all (None: all), and its detectors."""
+Plan = tuple[tuple[Table, Test | None, tuple[Step, ...], tuple[tuple[Test, Step], ...]], ...]
+"""Each table, which payments concern it at all (None: all), its detectors that all of these
+concern, and those that some concern. Detectors share no state, so their order is free."""
 
 
 class Board:
@@ -36,24 +38,51 @@ class Board:
         self._tables: dict[Name, Table] = {}
         self._serials: dict[str, tuple[object, int]] = {}
         self._next_serial = 0
-        self._turn_ms = _AT_ONCE
+        self._turn_ms = _NEVER
         self._all: Plan = ()
         self._some: tuple[frozenset[str], Plan] | None = None
         self.use(rules)
 
-    def evaluate(self, payment: Payment) -> list[Finding]:
-        """Take in a payment and return the rules that it breaks."""
-        return self._run(payment, self._all)
+    def evaluate(  # noqa: C901  calls cost more
+        self, payment: Payment, plan: Plan | None = None
+    ) -> list[Finding]:
+        """Take in a payment and return the rules that it breaks; of a plan's, or of all."""
+        if payment.time_ms >= self._turn_ms:
+            self._turn(payment.time_ms)
+        found: list[Finding] = []
+        for table, gate, always, sometimes in self._all if plan is None else plan:
+            if gate is not None and not gate(payment):
+                continue
+            key = table.key(payment)
+            record = table.young.get(key)
+            if record is None:
+                record = table.find(key, payment)
+                if record is None:
+                    continue
+            elif record[0] is not table.layout:
+                record = table.young[key] = table.layout.moved(record)
+            for look in always:
+                finding = look(record, payment)
+                if finding is not None:
+                    found.append(finding)
+            for matches, look in sometimes:
+                if matches(payment):
+                    finding = look(record, payment)
+                    if finding is not None:
+                        found.append(finding)
+        if len(found) > 1:
+            found.sort(key=_by_id)
+        return found
 
     def take(self, payment: Payment, only: Collection[str] | None = None) -> None:
         """Take in a payment without findings: of the rules with these ids, or of all."""
         if only is None:
-            self._run(payment, self._all)
+            self.evaluate(payment)
             return
         ids = frozenset(only)
         if self._some is None or self._some[0] != ids:
             self._some = ids, self._plan(ids)
-        self._run(payment, self._some[1])
+        self.evaluate(payment, self._some[1])
 
     def use(self, rules: Sequence[Rule]) -> list[Rule]:
         """Change the rules; return those whose state is new and wants to be warmed.
@@ -77,7 +106,7 @@ class Board:
         self._tables = {name: self._table(name, groups[name]) for name in sorted(groups)}
         self._all = self._plan(None)
         self._some = None
-        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_AT_ONCE)
+        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_NEVER)
         return new
 
     def keys(self) -> int:
@@ -141,37 +170,13 @@ class Board:
                         for key, *states in records
                     ),
                 )
-        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_AT_ONCE)
-
-    def _run(self, payment: Payment, plan: Plan) -> list[Finding]:  # noqa: C901  calls cost more
-        if payment.time_ms >= self._turn_ms:
-            self._turn(payment.time_ms)
-        found: list[Finding] = []
-        for table, gate, steps in plan:
-            if gate is not None and not gate(payment):
-                continue
-            key = table.key(payment)
-            record = table.young.get(key)
-            if record is None:
-                record = table.find(key, payment)
-                if record is None:
-                    continue
-            elif record[0] is not table.layout:
-                record = table.young[key] = table.layout.moved(record)
-            for matches, look in steps:
-                if matches is None or matches(payment):
-                    finding = look(record, payment)
-                    if finding is not None:
-                        found.append(finding)
-        if len(found) > 1:
-            found.sort(key=_by_id)
-        return found
+        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_NEVER)
 
     def _turn(self, time_ms: int) -> None:
         for table in self._tables.values():
             if time_ms >= table.turn_ms:
                 table.turn(time_ms)
-        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=time_ms + 1)
+        self._turn_ms = min((table.turn_ms for table in self._tables.values()), default=_NEVER)
 
     def _table(self, name: Name, rules: list[tuple[Rule, int]]) -> Table:
         table = self._tables.get(name) or Table(name[0], self._owns, by_currency=name[1])
@@ -180,17 +185,19 @@ class Board:
         return table
 
     def _plan(self, only: frozenset[str] | None) -> Plan:
-        plan: list[tuple[Table, Test | None, tuple[Guarded, ...]]] = []
+        plan: list[tuple[Table, Test | None, tuple[Step, ...], tuple[tuple[Test, Step], ...]]] = []
         for table in self._tables.values():
-            steps = tuple(
+            steps = [
                 one
                 for rule, one in zip(table.rules, table.steps, strict=True)
                 if only is None or rule.id in only
-            )
+            ]
             if len(steps) == 1:  # asked before the key is looked up, most are done
-                plan.append((table, steps[0][0], ((None, steps[0][1]),)))
+                plan.append((table, steps[0][0], (steps[0][1],), ()))
             elif steps:
-                plan.append((table, None, steps))
+                always = tuple(look for test, look in steps if test is None)
+                sometimes = tuple((test, look) for test, look in steps if test is not None)
+                plan.append((table, None, always, sometimes))
         return tuple(plan)
 
 

@@ -24,7 +24,13 @@ from services.fraud_detector.domain.kinds import (
     SmallThenLarge,
 )
 from services.fraud_detector.domain.payment import Payment
-from services.fraud_detector.domain.rows import TRIM_MASK, Rows, counted, inside, squared
+from services.fraud_detector.domain.rows import (
+    TRIM_MASK,
+    Rows,
+    first_counted,
+    first_squared,
+    inside,
+)
 from services.fraud_detector.domain.rules import Rule
 
 Sums = tuple[int, int, int]
@@ -43,8 +49,7 @@ def deviation(rule: Rule, kind: AmountDeviation, slot: int) -> Step:  # noqa: C9
         rows: Rows | None = record[slot]
         bucket = payment.time_ms // size
         if rows is None:
-            rows = record[slot] = squared()
-            rows.add(bucket, reach, payment)
+            record[slot] = first_squared(bucket, payment)
             return None
         buckets = rows.buckets
         last = buckets[-1]
@@ -106,9 +111,11 @@ def small_then_large(rule: Rule, kind: SmallThenLarge, slot: int) -> Step:
             return None
         rows: Rows | None = record[slot]
         if micros <= small:
+            bucket = payment.time_ms // size
             if rows is None:
-                rows = record[slot] = counted()
-            rows.add(payment.time_ms // size, reach, payment)
+                record[slot] = first_counted(bucket, payment)
+            else:
+                rows.add(bucket, reach, payment)
             return None
         if rows is None or rows.buckets[-1] <= payment.time_ms // size - length:
             return None
@@ -137,9 +144,11 @@ def declines(rule: Rule, kind: DeclinesThenApproval, slot: int) -> Step:
     def step(record: Record, payment: Payment) -> Finding | None:
         rows: Rows | None = record[slot]
         if payment.declined:
+            bucket = payment.time_ms // size
             if rows is None:
-                rows = record[slot] = counted()
-            rows.add(payment.time_ms // size, reach, payment)
+                record[slot] = first_counted(bucket, payment)
+            else:
+                rows.add(bucket, reach, payment)
             return None
         if rows is None or rows.buckets[-1] <= payment.time_ms // size - length:
             return None

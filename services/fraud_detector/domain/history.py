@@ -27,7 +27,7 @@ _PIECE_NUMBERS: Final = 30_000
 _MOST_ENCODED: Final = 2**63
 
 
-class History(Struct, eq=False):
+class History(Struct, gc=False, eq=False):
     """Entries of one key, by bucket, oldest first.
 
     `counts[n]` and `sums[n]` are of all that happened before the n-th entry, so each has one

@@ -17,6 +17,8 @@ DAY_MS: Final = 86_400_000
 WINDOW_MS: Final = 30 * DAY_MS
 LABEL_DELAY_MS: Final = 7 * DAY_MS
 _PIECE: Final = 5_000
+_AT_ONCE: Final = -1
+_NEVER: Final = 1 << 62
 
 
 class RuleQuality(Struct):
@@ -56,6 +58,8 @@ class QualityBook:
     def __init__(self, window_ms: int = WINDOW_MS) -> None:
         self._window_ms = window_ms
         self._greatest_ms = 0
+        self._due_ms = _AT_ONCE
+        """Until event time has passed this, nothing is to be given up or forgotten."""
         self._alerted: dict[str, _Alerted] = {}
         self._by_age: deque[str] = deque()
         """Alerted payments in the order of the log, first to be given up, then forgotten."""
@@ -73,6 +77,7 @@ class QualityBook:
             one.fraud = None if label is None else label[1]
             self._by_age.append(payment_id)
             self._undecided.append(payment_id)
+            self._due_ms = min(self._due_ms, time_ms + min(LABEL_DELAY_MS, self._window_ms))
         elif rule_id in one.rules:
             return
         one.rules.append(rule_id)
@@ -85,6 +90,8 @@ class QualityBook:
         before = self._labels.pop(payment_id, None)
         if before is not None:
             self._frauds -= before[1]
+            self._due_ms = _AT_ONCE  # another may be the oldest now
+        self._due_ms = min(self._due_ms, time_ms + self._window_ms)
         self._labels[payment_id] = (time_ms, fraud)
         self._frauds += fraud
         one = self._alerted.get(payment_id)
@@ -96,8 +103,10 @@ class QualityBook:
         if time_ms <= self._greatest_ms:
             return
         self._greatest_ms = time_ms
-        self._give_up(time_ms - LABEL_DELAY_MS)
-        self._forget(time_ms - self._window_ms)
+        if time_ms > self._due_ms:
+            self._give_up(time_ms - LABEL_DELAY_MS)
+            self._forget(time_ms - self._window_ms)
+            self._due_ms = self._next_due()
 
     def rules(self) -> dict[str, RuleQuality]:
         """Return the counts by rule id, in its order."""
@@ -149,6 +158,18 @@ class QualityBook:
                 for key, time_ms, fraud in entries:
                     self._labels[key] = (time_ms, fraud)
                     self._frauds += fraud
+
+    def _next_due(self) -> int:
+        """Return what `_due_ms` is to be: each line is worked off from its oldest."""
+        due = [_NEVER]
+        if self._undecided:
+            oldest = self._alerted.get(self._undecided[0])
+            due.append(_AT_ONCE if oldest is None else oldest.time_ms + LABEL_DELAY_MS)
+        if self._by_age:
+            due.append(self._alerted[self._by_age[0]].time_ms + self._window_ms)
+        if self._labels:
+            due.append(next(iter(self._labels.values()))[0] + self._window_ms)
+        return min(due)
 
     def _decide(self, one: _Alerted, *, fraud: bool | None, given_up: bool = False) -> None:
         for rule_id in one.rules:

@@ -96,11 +96,10 @@ def read_payment(
         payment = _PAYMENT.decode(data)
     except (ValueError, RecursionError) as error:
         payment = _second_look(data, error)
-    if not looks_clean(data) or len(card) >= _SHORTEST_NUMBER:
+    if len(card) >= _SHORTEST_NUMBER or not looks_clean(data):
         _refuse_card_numbers(data, card)
     written = bytes(payment.written)
-    known = _known.get(written)
-    payment.amount, payment.micros = known or _amount(written)
+    payment.amount, payment.micros = _known.get(written) or _amount(written)
     payment.sequence = sequence
     payment.card = card
     payment.late = False

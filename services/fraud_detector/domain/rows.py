@@ -19,7 +19,8 @@ NEVER: Final = -(1 << 62)
 TRIM_MASK: Final = 7
 """Old rows are forgotten each time that the number of rows is a multiple of eight."""
 
-_MOST_SEQUENCES: Final = 2 * MOST_EVIDENCE
+MOST_SEQUENCES: Final = 2 * MOST_EVIDENCE
+"""So many sequences a key are remembered, at least half as many."""
 
 
 class Rows(Struct, gc=False):
@@ -57,7 +58,7 @@ class Rows(Struct, gc=False):
             if not len(buckets) & TRIM_MASK:
                 self.forget(bucket - reach)
         self.sequences.append(payment.sequence)
-        if len(self.sequences) > _MOST_SEQUENCES:
+        if len(self.sequences) > MOST_SEQUENCES:
             del self.sequences[:MOST_EVIDENCE]
         return len(buckets) - 1
 
@@ -92,7 +93,7 @@ class Rows(Struct, gc=False):
         surplus = len(self.sequences) - (counts[-1] - counts[0])
         if surplus > 0:
             del self.sequences[:surplus]
-        if len(self.sequences) > _MOST_SEQUENCES:
+        if len(self.sequences) > MOST_SEQUENCES:
             del self.sequences[:MOST_EVIDENCE]
 
     def _insert(self, bucket: int, reach: int, payment: Payment) -> int:
@@ -121,14 +122,21 @@ def counted() -> Rows:
     return Rows([NEVER], [0], None, None, [])
 
 
-def summed() -> Rows:
-    """Return rows of nothing yet, which count and sum."""
-    return Rows([NEVER], [0], [0], None, [])
+def first_counted(bucket: int, payment: Payment) -> Rows:
+    """Return rows of a first payment, which count."""
+    return Rows([NEVER, bucket], [0, 1], None, None, [payment.sequence])
 
 
-def squared() -> Rows:
-    """Return rows of nothing yet, which count, sum, and sum squares."""
-    return Rows([NEVER], [0], [0], [0], [])
+def first_summed(bucket: int, payment: Payment) -> Rows:
+    """Return rows of a first payment, which count and sum."""
+    return Rows([NEVER, bucket], [0, 1], [0, payment.micros], None, [payment.sequence])
+
+
+def first_squared(bucket: int, payment: Payment) -> Rows:
+    """Return rows of a first payment, which count, sum, and sum squares."""
+    micros = payment.micros
+    sums, squares = [0, micros], [0, micros * micros]
+    return Rows([NEVER, bucket], [0, 1], sums, squares, [payment.sequence])
 
 
 def inside(rows: Rows, at: int, low: int, payment: Payment) -> tuple[int, int, int]:

@@ -26,14 +26,15 @@ _TURNED: Final = -1
 class Layout:
     """Which rule's state is where in a record: each state's serial, by slot."""
 
-    __slots__ = ("serials",)
+    __slots__ = ("_none", "serials")
 
     def __init__(self, serials: Sequence[int]) -> None:
         self.serials = tuple(serials)
+        self._none = (None,) * len(self.serials)
 
     def fresh(self) -> Record:
         """Return a record without any state."""
-        return [self, *(None for _ in self.serials)]
+        return [self, *self._none]
 
     def moved(self, record: Record) -> Record:
         """Return a record in this layout; what no rule wants any more is gone."""
