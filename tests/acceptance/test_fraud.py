@@ -252,7 +252,9 @@ CHANGES = (
 )
 
 
-async def change_rules(client: Client, chance: random.Random, ended: asyncio.Event) -> None:
+async def change_rules(
+    client: Client, chance: random.Random, ended: asyncio.Event, pause: tuple[float, float]
+) -> None:
     """Change one rule now and then, until `ended`; the starter set stays beside it."""
     rule: dict[str, Any] = dict(VELOCITY)
     for version in range(100, 200):
@@ -260,7 +262,7 @@ async def change_rules(client: Client, chance: random.Random, ended: asyncio.Eve
         with contextlib.suppress(*jetstream.BROKER_ERRORS):
             await put(client, rule)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(chance.uniform(0.3, 1.5)):
+            async with asyncio.timeout(chance.uniform(*pause)):
                 await ended.wait()
         if ended.is_set():
             return
@@ -298,7 +300,13 @@ async def test_300_000_payments_with_rules_changed_and_members_killed(
 
     oracle = [oracle_rule(name, ORACLE[name]) for name in ORACLE]
     count = await stands(
-        own_server, own_client, random.Random(9), PAYMENTS, kill_nobody, rules=oracle
+        own_server,
+        own_client,
+        random.Random(9),
+        PAYMENTS,
+        kill_nobody,
+        rules=oracle,
+        pause=(4, 8),  # each new process costs as much as 20,000 payments
     )
     assert count > PAYMENTS  # a score each, and alerts
     said: dict[str, list[int]] = {name: [] for name in ORACLE}
@@ -378,6 +386,7 @@ async def stands(
     kill_the_server: Any,
     *,
     rules: Sequence[dict[str, Any]] = (),
+    pause: tuple[float, float] = (0.3, 1.5),
 ) -> int:
     """Publish while all harm is done; then see that all is as the log demands."""
     await made(server.url)
@@ -388,8 +397,8 @@ async def stands(
         await in_force(client, revision)
         async with asyncio.TaskGroup() as group:
             start = partial(fraud_detector, server.url)
-            harm = group.create_task(disturb(running, start, kill_the_server, chance, ended))
-            change = group.create_task(change_rules(client, chance, ended))
+            harm = group.create_task(disturb(running, start, kill_the_server, chance, ended, pause))
+            change = group.create_task(change_rules(client, chance, ended, pause))
             await publish_all(client, shopping(chance, count), "shopping")
             ended.set()
             await harm

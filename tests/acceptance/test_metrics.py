@@ -283,14 +283,18 @@ async def disturb(
     kill_a_server: Callable[[], Awaitable[None]],
     chance: random.Random,
     ended: asyncio.Event,
+    pause: tuple[float, float] = (0.5, 1.5),
 ) -> None:
-    """Do every harm once, then kill and freeze, one after another, until `ended`."""
+    """Do every harm once, then kill and freeze, one after another, until `ended`.
+
+    `pause` is how long at least and at most nothing happens between two harms, in seconds.
+    """
     frozen: Process | None = None
     harms = ["freeze", "kill", "stop", "add", "server"]
     chance.shuffle(harms)
     while harms or not ended.is_set():
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(chance.uniform(0.5, 1.5)):
+            async with asyncio.timeout(chance.uniform(*pause)):
                 await ended.wait()
         if frozen is not None:
             frozen.thaw()
