@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from shared import credentials
 from shared.logs import logger
 from shared.settings import BrokerSettings
 
@@ -27,8 +25,15 @@ class BrokerUnreachableError(Exception):
     """No server answers under the URL, or none lets us in; says which and what to start."""
 
 
+class _NoTlsError(nats.errors.Error):
+    """The server offers no TLS where we are to use it; it was sent no login."""
+
+    def __str__(self) -> str:
+        return "the server speaks no TLS, and NATS_TLS_... or tls:// asks for it"
+
+
 class _Client(Client):
-    """nats-py's client, mended in two places.
+    """nats-py's client, mended in three places.
 
     It takes any subject that the server takes: a subject need not be UTF-8, and decoding it
     strictly ended nats-py's read loop, for good and without a word: one message of a stranger
@@ -36,7 +41,17 @@ class _Client(Client):
 
     A write in the moment when the connection has broken, and nats-py has not seen that yet, is
     no bare `RuntimeError`: that passed by all who expect a broker error, and ended the service.
+
+    Where TLS is asked for, nothing is sent to a server that says it has none: nats-py believes it,
+    and whoever sits in between would read the password.
     """
+
+    def _connect_command(self) -> bytes:
+        scheme = self._current_server.uri.scheme if self._current_server else ""
+        wanted = scheme == "tls" or ("tls" in self.options and scheme != "wss")
+        if wanted and not self._server_info.get("tls_required"):
+            raise _NoTlsError
+        return super()._connect_command()
 
     def _build_message(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
@@ -122,7 +137,8 @@ async def connected(
 
     With a `stop` event the first connection is tried until it succeeds or `stop` is set;
     without one the first failure raises. Once connected, a lost server is looked for as
-    long as the process lives. Raises `BrokerUnreachableError`.
+    long as the process lives. Raises `BrokerUnreachableError`, and `SettingsError` for files that
+    the settings name and that cannot be used.
     """
     broker = Broker(settings)
     options = _options(settings, name, broker)
@@ -150,13 +166,15 @@ async def connected(
 
 
 def without_password(url: str) -> str:
-    """Return the URL as it may be shown: user and password replaced."""
-    parts = urlsplit(url)
-    if not parts.username and not parts.password:
-        return url
-    host = parts.hostname or ""
-    where = f"{host}:{parts.port}" if parts.port else host
-    return urlunsplit(parts._replace(netloc=f"***@{where}"))
+    """Return the URL, or several divided by commas, as it may be shown: no user, no password."""
+    return ",".join(map(_shown, url.split(",")))
+
+
+def _shown(url: str) -> str:
+    # Not by `urlsplit`: what it cannot read may hold a password all the same.
+    scheme, divider, rest = url.rpartition("://")
+    _, at, where = rest.rpartition("@")
+    return f"{scheme}{divider}***@{where}" if at else url
 
 
 async def _close(client: Client) -> None:
@@ -178,6 +196,7 @@ def _options(settings: BrokerSettings, name: str, broker: Broker) -> dict[str, A
     options: dict[str, Any] = {
         "servers": settings.url.split(","),
         "name": name,
+        "inbox_prefix": settings.inbox_prefix,
         "max_reconnect_attempts": 1,
         "reconnect_time_wait": _RECONNECT_WAIT_SECONDS,
         "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
@@ -188,16 +207,8 @@ def _options(settings: BrokerSettings, name: str, broker: Broker) -> dict[str, A
         "error_cb": broker.failed,
         "allow_reconnect": True,
     }
-    if settings.creds:
-        options["user_credentials"] = settings.creds
-    if settings.nkey_seed_file:
-        options["nkeys_seed"] = settings.nkey_seed_file
-    if settings.user:
-        options |= {"user": settings.user, "password": settings.password or ""}
-    if settings.tls_ca or settings.tls_cert:
-        context = ssl.create_default_context(cafile=settings.tls_ca)
-        if settings.tls_cert:
-            context.load_cert_chain(Path(settings.tls_cert), settings.tls_key)
+    options |= credentials.login(settings)
+    if context := credentials.tls(settings):
         options["tls"] = context
     return options
 

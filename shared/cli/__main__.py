@@ -10,6 +10,7 @@ from shared.cli import (
     demo,
     diff,
     lag,
+    permissions,
     promote,
     provision,
     replay,
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(demo.demo)
 app.command()(provision.provision)
+app.command()(permissions.permissions)
 app.command()(schema.schema)
 app.command()(lag.lag)
 app.command()(replay.replay)

@@ -1,0 +1,110 @@
+"""A server with the generated users, services that run under their own, and what it refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+
+from shared import registry
+from shared.cli.permissions import needs_of
+from shared.permissions import User, inbox_prefix, users
+from shared.permissions_text import configuration, variable
+from tests.headrace import Finished, headrace
+from tests.processes import Process
+from tests.server import Server
+
+VIOLATION = "Violation"
+
+
+class SecureServer(Server):
+    """A server of the generated users, each with a password by chance."""
+
+    def __init__(self, folder: Path, config: str = "") -> None:
+        self.users: tuple[User, ...] = users([needs_of(entry) for entry in registry.services()])
+        self.passwords = {user.name: f"p{secrets.token_hex(12)}" for user in self.users}
+        text = configuration(self.users, "password")
+        variables = {variable(u, "password"): self.passwords[u.name] for u in self.users}
+        super().__init__(folder, config=f"{config}\n{text}", variables=variables)
+
+    def login(self, user: str) -> dict[str, str]:
+        """Return the environment of a process that logs in as this user."""
+        return {
+            "NATS_USER": user,
+            "NATS_PASSWORD": self.passwords[user],
+            "NATS_INBOX_PREFIX": inbox_prefix(user),
+            "STREAM_PROVISION": "check",
+        }
+
+    def violations(self) -> list[str]:
+        """Return what the server has refused so far, in its own words."""
+        return [line for line in self.log.splitlines() if VIOLATION in line]
+
+    async def provisioned(self) -> None:
+        """Let the operator make all streams."""
+        done = await self.headrace("provision")
+        assert done.code == 0, done.err
+
+    async def headrace(self, *arguments: str, user: str = "operator") -> Finished:
+        """Run `headrace` as a user."""
+        return await headrace(*arguments, url=self.url, env=self.login(user))
+
+
+def assert_nothing_refused(server: SecureServer, processes: Iterable[Process]) -> None:
+    """See that neither the server nor a service speaks of a refused subject."""
+    assert server.violations() == []
+    for process in processes:
+        assert [line for line in process.log if VIOLATION.lower() in str(line).lower()] == []
+
+
+class Refusals:
+    """A connection as one user that notes what the server refuses."""
+
+    def __init__(self, client: Client, heard: list[str]) -> None:
+        self.client = client
+        self._heard = heard
+
+    async def publish(self, subject: str, body: bytes = b"{}", **given: Any) -> str:
+        """Publish; return what the server refused it with, empty if it did not."""
+        await self.client.publish(subject, body, **given)
+        return await self._refused()
+
+    async def subscribe(self, subject: str) -> str:
+        """Subscribe; return what the server refused it with, empty if it did not."""
+        await self.client.subscribe(subject)
+        return await self._refused()
+
+    async def _refused(self) -> str:
+        await self.client.flush()  # answered after all that came before
+        await asyncio.sleep(0)
+        said = " ".join(self._heard)
+        self._heard.clear()
+        return said
+
+
+@contextlib.asynccontextmanager
+async def logged_in(server: SecureServer, user: str) -> AsyncIterator[Refusals]:
+    """Connect as a user."""
+    heard: list[str] = []
+
+    async def note(error: Exception) -> None:
+        heard.append(re.sub(r"\s+", " ", str(error)))
+
+    client = await nats.connect(
+        server.url,
+        user=user,
+        password=server.passwords[user],
+        inbox_prefix=inbox_prefix(user),
+        error_cb=note,
+    )
+    try:
+        yield Refusals(client, heard)
+    finally:
+        await client.close()
