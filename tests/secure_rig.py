@@ -47,14 +47,14 @@ class SecureServer(Server):
         """Return what the server has refused so far, in its own words."""
         return [line for line in self.log.splitlines() if VIOLATION in line]
 
-    async def provisioned(self) -> None:
+    async def provisioned(self, **variables: str) -> None:
         """Let the operator make all streams."""
-        done = await self.headrace("provision")
+        done = await self.headrace("provision", **variables)
         assert done.code == 0, done.err
 
-    async def headrace(self, *arguments: str, user: str = "operator") -> Finished:
+    async def headrace(self, *arguments: str, user: str = "operator", **variables: str) -> Finished:
         """Run `headrace` as a user."""
-        return await headrace(*arguments, url=self.url, env=self.login(user))
+        return await headrace(*arguments, url=self.url, env=self.login(user) | variables)
 
 
 def assert_nothing_refused(server: SecureServer, processes: Iterable[Process]) -> None:
