@@ -51,6 +51,8 @@ class User(Struct, frozen=True):
     subscribe: tuple[str, ...]
     answers: bool = False
     """Whether it may answer a request that reached it, once and within a minute."""
+    outside: bool = False
+    """Whether it has an account of its own, apart from that of the streams."""
 
 
 class ServiceNeeds(Struct, frozen=True):
@@ -101,6 +103,7 @@ def publisher(services: Iterable[ServiceNeeds]) -> User:
         purpose="Sends jobs, samples and payments",
         publish=_once(_published(services)),
         subscribe=(_inbox(PUBLISHER),),
+        outside=True,
     )
 
 
@@ -150,6 +153,7 @@ def dashboard(services: Sequence[ServiceNeeds]) -> User:
         purpose="Looks on: lag, states, results",
         publish=_once([*(f"{_API}.{look}" for look in (*looks, *consumers)), *newest, *_asked()]),
         subscribe=_once([_inbox(DASHBOARD), *(subject for _, subject in results)]),
+        outside=True,
     )
 
 

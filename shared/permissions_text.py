@@ -13,6 +13,9 @@ _HEAD = """\
 # Made by `headrace permissions`; change the topology, not this file.
 # It names no secret: the server takes each value from its environment, and does not start without.
 """
+ACCOUNT = "HEADRACE"
+"""The account that holds the streams."""
+
 _API = "$JS.API."
 _NO_WRITES = ("$JS.", "$SRV.", "headrace.")
 """What asks or answers, rather than to be stored."""
@@ -25,11 +28,14 @@ def variable(user: User, auth: Auth) -> str:
     return f"NATS_{user.name.upper()}_{'PASSWORD' if auth == 'password' else 'NKEY'}"
 
 
-def configuration(users: Iterable[User], auth: Auth) -> str:
-    """Return the block `authorization` of a server's configuration file."""
-    return "\n".join(
-        [_HEAD, "authorization {", "  users: [", *_blocks(users, auth), "  ]", "}", ""]
-    )
+def configuration(users: Sequence[User], auth: Auth) -> str:
+    """Return the block `accounts` of a server's configuration file."""
+    lines = [_HEAD, "accounts {"]
+    lines += _streams_account(users, auth)
+    for user in users:
+        if user.outside:
+            lines += _outside_account(user, auth)
+    return "\n".join([*lines, "}", ""])
 
 
 def table(users: Sequence[User]) -> str:
@@ -53,31 +59,77 @@ def _after(verb: str, asked: Iterable[str]) -> list[str]:
     return [one.removeprefix(verb) for one in asked if one.startswith(verb)]
 
 
-def _blocks(users: Iterable[User], auth: Auth) -> Iterator[str]:
+def _streams_account(users: Sequence[User], auth: Auth) -> Iterator[str]:
+    """Yield the account of streams and services. Who is outside reaches it by exports only.
+
+    In one account with the streams, anybody can have the answer to a request stored in any of
+    them, by naming its subject as the one to answer on: the server asks no permission for that.
+    An answer that goes to another account stays there.
+    """
+    outside = [user for user in users if user.outside]
+    asked = dict.fromkeys(subject for user in outside for subject in user.publish)
+    heard = dict.fromkeys(subject for user in outside for subject in _results_of(user))
+    yield f"  {ACCOUNT}: {{"
+    yield "    jetstream: enabled"
+    yield "    exports: ["
+    yield from (f'      {{service: "{subject}"{_responses(subject)}}}' for subject in asked)
+    yield from (f'      {{stream: "{subject}"}}' for subject in heard)
+    yield "    ]"
+    yield from _users([user for user in users if not user.outside], auth)
+    yield "  }"
+
+
+def _outside_account(user: User, auth: Auth) -> Iterator[str]:
+    yield f"  {user.name.upper()}: {{"
+    yield "    imports: ["
+    yield from (f"      {{service: {_of_streams(subject)}}}" for subject in user.publish)
+    yield from (f"      {{stream: {_of_streams(subject)}}}" for subject in _results_of(user))
+    yield "    ]"
+    yield from _users([user], auth)
+    yield "  }"
+
+
+def _results_of(user: User) -> Iterator[str]:
+    """Yield what a user outside hears, its inbox apart."""
+    return (one for one in user.subscribe if not one.startswith(inbox_prefix(user.name)))
+
+
+def _responses(subject: str) -> str:
+    """Several instances of a service answer discovery, each by itself."""
+    return ", response_type: stream" if subject.startswith("$SRV.") else ""
+
+
+def _of_streams(subject: str) -> str:
+    return f'{{account: {ACCOUNT}, subject: "{subject}"}}'
+
+
+def _users(users: Iterable[User], auth: Auth) -> Iterator[str]:
+    yield "    users: ["
     for user in users:
         secret = f"${variable(user, auth)}"
-        yield f"    # {user.purpose}. NATS_INBOX_PREFIX={inbox_prefix(user.name)}"
-        yield "    {"
+        yield f"      # {user.purpose}. NATS_INBOX_PREFIX={inbox_prefix(user.name)}"
+        yield "      {"
         if auth == "password":
-            yield f"      user: {user.name}"
-            yield f"      password: {secret}"
+            yield f"        user: {user.name}"
+            yield f"        password: {secret}"
         else:
-            yield f"      nkey: {secret}"
-        yield "      permissions: {"
+            yield f"        nkey: {secret}"
+        yield "        permissions: {"
         yield from _subjects("publish", user.publish)
         yield from _subjects("subscribe", user.subscribe)
         if user.answers:
-            yield f"        {_ANSWERS}"
+            yield f"          {_ANSWERS}"
+        yield "        }"
         yield "      }"
-        yield "    }"
+    yield "    ]"
 
 
 def _subjects(verb: str, subjects: Iterable[str]) -> Iterator[str]:
-    yield f"        {verb}: {{"
-    yield "          allow: ["
-    yield from (f'            "{subject}"' for subject in subjects)
-    yield "          ]"
-    yield "        }"
+    yield f"          {verb}: {{"
+    yield "            allow: ["
+    yield from (f'              "{subject}"' for subject in subjects)
+    yield "            ]"
+    yield "          }"
 
 
 def _cell(names: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from shared import jetstream
 from tests.acceptance import books
@@ -84,8 +85,8 @@ async def test_jobs_become_invoices_and_documents_and_a_dead_letter_is_redriven(
     assert_nothing_refused(secure, workers)
 
 
-async def _parked_again(client: object, count: int) -> bool:
-    return len(await books.dead(client)) >= count  # type: ignore[arg-type]
+async def _parked_again(client: Client, count: int) -> bool:
+    return len(await books.dead(client)) >= count
 
 
 async def test_samples_become_results_whatever_dies(secure: SecureServer, tmp_path: Path) -> None:
