@@ -9,10 +9,10 @@ from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from shared import credentials
 from shared.logs import logger
+from shared.mended_client import MendedClient
 from shared.settings import BrokerSettings
 
 _log = logger("broker")
@@ -23,63 +23,6 @@ _OUTBOUND_BUFFER_BYTES = 64 * 1024 * 1024
 
 class BrokerUnreachableError(Exception):
     """No server answers under the URL, or none lets us in; says which and what to start."""
-
-
-class _NoTlsError(nats.errors.Error):
-    """The server offers no TLS where we are to use it; it was sent no login."""
-
-    def __str__(self) -> str:
-        return "the server speaks no TLS, and NATS_TLS_... or tls:// asks for it"
-
-
-class _Client(Client):
-    """nats-py's client, mended in three places.
-
-    It takes any subject that the server takes: a subject need not be UTF-8, and decoding it
-    strictly ended nats-py's read loop, for good and without a word: one message of a stranger
-    would make every worker deaf.
-
-    A write in the moment when the connection has broken, and nats-py has not seen that yet, is
-    no bare `RuntimeError`: that passed by all who expect a broker error, and ended the service.
-
-    Where TLS is asked for, nothing is sent to a server that says it has none: nats-py believes it,
-    and whoever sits in between would read the password.
-    """
-
-    def _connect_command(self) -> bytes:
-        scheme = self._current_server.uri.scheme if self._current_server else ""
-        wanted = scheme == "tls" or ("tls" in self.options and scheme != "wss")
-        if wanted and not self._server_info.get("tls_required"):
-            raise _NoTlsError
-        return super()._connect_command()
-
-    def _build_message(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
-    ) -> Msg:
-        return self.msg_class(
-            subject=subject.decode("utf-8", "replace"),
-            reply=reply.decode("utf-8", "replace"),
-            data=data,
-            headers=headers,
-            _client=self,
-            _sid=sid,
-        )
-
-    async def _flush_pending(self, force_flush: bool = False) -> Any:  # noqa: FBT001, FBT002, ANN401 - as nats-py has it
-        try:
-            return await super()._flush_pending(force_flush)
-        except (RuntimeError, OSError):
-            # What is pending goes out after the reconnect, as all that is published till then;
-            # what was under way is lost, as with any connection that breaks.
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            done.set_result(None)
-            return done
-
-    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
-        try:
-            await super()._send_ping(future)
-        except RuntimeError as error:
-            raise ConnectionResetError(str(error)) from error
 
 
 ReconnectHook = Callable[[], None]
@@ -94,7 +37,7 @@ class Broker:
         self.closed = asyncio.Event()
         """Set when the connection is gone for good: the server threw us out."""
         self.last_error = ""
-        self.client: Client = _Client()
+        self.client: Client = MendedClient()
         self._hooks: list[ReconnectHook] = []
 
     def on_reconnect(self, hook: ReconnectHook) -> ReconnectHook:
@@ -144,7 +87,7 @@ async def connected(
     options = _options(settings, name, broker)
     while True:
         try:
-            client = _Client()
+            client = MendedClient()
             await client.connect(**options)
             broker.client = client
             break
@@ -222,6 +165,10 @@ def _what_to_do(url: str, reason: str) -> str:
         return (
             f"the NATS server at {url} refuses us ({reason}). Check NATS_USER and NATS_PASSWORD, "
             "NATS_CREDS or NATS_NKEY_SEED_FILE."
+        )
+    if "certificate" in reason.lower() or "tls" in reason.lower():
+        return (
+            f"no TLS with the NATS server at {url} ({reason}). Check NATS_TLS_CA, _CERT and _KEY."
         )
     return (
         f"no NATS server answers at {url} ({reason}). "
