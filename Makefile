@@ -13,7 +13,7 @@ SEEDS ?= 20
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test unit integration acceptance chaos check format bench lock clean
+.PHONY: help install run demo test unit integration acceptance chaos check format bench sbom lock clean
 
 help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ format: install  ## let ruff format and mend
 
 bench: install  ## measure; tests/bench, each script prints its ratios
 	$(PY) -m tests.bench
+
+sbom: install  ## write sbom.json, the packages of the lock with their hashes (CycloneDX)
+	$(PY) -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json requirements.lock
 
 lock: install  ## resolve the dependencies again into requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check uv
