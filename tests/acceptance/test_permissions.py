@@ -49,6 +49,21 @@ def secure(tmp_path: Path) -> Iterator[SecureServer]:
         yield running
 
 
+@pytest.mark.parametrize("service", ["invoice_worker", "metrics_aggregator", "fraud_detector"])
+async def test_a_service_waits_for_the_operator_to_provision(
+    secure: SecureServer, service: str
+) -> None:
+    variables = secure.login(service) | {"INVOICE_RENDER_PROCESSES": "0"}
+    with Process(f"services.{service}", secure.url, **variables) as early:
+        (said,) = await eventually(lambda: early.events("waiting for an operator to provision"), 20)
+        assert any("create    stream" in line for line in said["differences"])
+        await secure.provisioned()
+        await early.started()
+        early.terminate()
+        await early.stopped()
+        assert_nothing_refused(secure, [early])
+
+
 async def nobody_kills_the_server() -> None:
     """The other tests do; here its log must be whole."""
 
