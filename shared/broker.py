@@ -39,6 +39,8 @@ class Broker:
         self.last_error = ""
         self.client: Client = MendedClient()
         self._hooks: list[ReconnectHook] = []
+        self._looking = False
+        self._said: set[str] = set()
 
     def on_reconnect(self, hook: ReconnectHook) -> ReconnectHook:
         """Call `hook` after every reconnect; what is returned ends that."""
@@ -49,11 +51,14 @@ class Broker:
         """React to a lost connection."""
         if self.connected:
             self.connected = False
+            self._looking = True
             _log.warning("broker lost", url=self.url)
 
     async def found(self) -> None:
         """React to a connection that is back."""
         self.connected = True
+        self._looking = False
+        self._said.clear()
         _log.info("broker found again", url=self.url)
         for hook in list(self._hooks):
             hook()
@@ -66,9 +71,11 @@ class Broker:
         self.closed.set()
 
     async def failed(self, error: Exception) -> None:
-        """Log what nats-py reports beside any call."""
+        """Log what nats-py reports beside any call; while the server is looked for, once each."""
         self.last_error = _describe(error)
-        if self.connected:
+        if self.connected or (self._looking and self.last_error not in self._said):
+            if self._looking:
+                self._said.add(self.last_error)
             _log.warning("broker error", url=self.url, error=self.last_error)
 
 

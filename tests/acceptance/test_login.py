@@ -202,11 +202,17 @@ async def test_a_password_is_rotated_without_a_restart_of_the_service(tmp_path: 
             await asyncio.to_thread(server.stop)
             server.variables[variable(USERS[WORKER], "password")] = "p-another"
             await asyncio.to_thread(server.start)
-            await eventually(lambda: "authentication error" in server.log, 20)
+            await eventually(lambda: _refusals(worker), 20)
             file.write_text("p-another", "utf-8")
             await eventually(lambda: worker.events("broker found again"), 20)
+            assert len(_refusals(worker)) == 1  # tried often, said once
             worker.terminate()
             assert await worker.exit_code() == 0, worker.log[-5:]
+
+
+def _refusals(worker: Process) -> list[object]:
+    said = worker.events("broker error")
+    return [line for line in said if "Authorization Violation" in line["error"]]
 
 
 FAULTS = [
