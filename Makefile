@@ -19,7 +19,7 @@ EXTRAS := invoice-worker metrics-aggregator fraud-detector
 RESOLVE = $(VENV)/bin/uv pip compile --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test unit integration acceptance containers chaos check format bench lock lock-images clean
+.PHONY: help install run demo test unit integration acceptance containers chaos check format bench sbom lock lock-images clean
 
 help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ format: install  ## let ruff format and mend
 bench: install  ## measure; tests/bench, each script prints its ratios
 	$(PY) -m tests.bench
 
+sbom: install  ## write sbom.json, the packages of the lock with their hashes (CycloneDX)
+	$(PY) -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json requirements.lock
+
 lock: install  ## resolve the dependencies again, into requirements.lock and those of the images
 	$(PY) -m pip install --quiet --disable-pip-version-check uv
 	$(RESOLVE) pyproject.toml --group dev $(addprefix --extra ,$(EXTRAS)) --extra tracing --extra embedded-server -o requirements.lock
@@ -85,7 +88,7 @@ lock: install  ## resolve the dependencies again, into requirements.lock and tho
 lock-images: install  # the versions of requirements.lock, but only what an image needs
 	$(foreach extra,$(EXTRAS),$(RESOLVE) -c requirements.lock pyproject.toml --extra $(extra) --extra tracing -o services/requirements.$(subst -,_,$(extra)).lock &&) true
 	$(RESOLVE) -c requirements.lock pyproject.toml $(addprefix --extra ,$(EXTRAS)) --extra tracing -o services/requirements.headrace.lock
-	echo hatchling | $(RESOLVE) -c requirements.lock - -o services/requirements.build.lock
+	printf 'hatchling\nsetuptools\nwheel\n' | $(RESOLVE) -c requirements.lock - -o services/requirements.build.lock
 
 clean:  ## remove .venv, caches and the embedded server's data
 	rm -rf $(VENV) .headrace .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import nats.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
+from shared import credentials
 from shared.logs import logger
+from shared.mended_client import MendedClient
 from shared.settings import BrokerSettings
 
 _log = logger("broker")
@@ -25,46 +23,6 @@ _OUTBOUND_BUFFER_BYTES = 64 * 1024 * 1024
 
 class BrokerUnreachableError(Exception):
     """No server answers under the URL, or none lets us in; says which and what to start."""
-
-
-class _Client(Client):
-    """nats-py's client, mended in two places.
-
-    It takes any subject that the server takes: a subject need not be UTF-8, and decoding it
-    strictly ended nats-py's read loop, for good and without a word: one message of a stranger
-    would make every worker deaf.
-
-    A write in the moment when the connection has broken, and nats-py has not seen that yet, is
-    no bare `RuntimeError`: that passed by all who expect a broker error, and ended the service.
-    """
-
-    def _build_message(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
-    ) -> Msg:
-        return self.msg_class(
-            subject=subject.decode("utf-8", "replace"),
-            reply=reply.decode("utf-8", "replace"),
-            data=data,
-            headers=headers,
-            _client=self,
-            _sid=sid,
-        )
-
-    async def _flush_pending(self, force_flush: bool = False) -> Any:  # noqa: FBT001, FBT002, ANN401 - as nats-py has it
-        try:
-            return await super()._flush_pending(force_flush)
-        except (RuntimeError, OSError):
-            # What is pending goes out after the reconnect, as all that is published till then;
-            # what was under way is lost, as with any connection that breaks.
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            done.set_result(None)
-            return done
-
-    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
-        try:
-            await super()._send_ping(future)
-        except RuntimeError as error:
-            raise ConnectionResetError(str(error)) from error
 
 
 ReconnectHook = Callable[[], None]
@@ -79,8 +37,10 @@ class Broker:
         self.closed = asyncio.Event()
         """Set when the connection is gone for good: the server threw us out."""
         self.last_error = ""
-        self.client: Client = _Client()
+        self.client: Client = MendedClient()
         self._hooks: list[ReconnectHook] = []
+        self._looking = False
+        self._said: set[str] = set()
 
     def on_reconnect(self, hook: ReconnectHook) -> ReconnectHook:
         """Call `hook` after every reconnect; what is returned ends that."""
@@ -91,11 +51,14 @@ class Broker:
         """React to a lost connection."""
         if self.connected:
             self.connected = False
+            self._looking = True
             _log.warning("broker lost", url=self.url)
 
     async def found(self) -> None:
         """React to a connection that is back."""
         self.connected = True
+        self._looking = False
+        self._said.clear()
         _log.info("broker found again", url=self.url)
         for hook in list(self._hooks):
             hook()
@@ -108,9 +71,11 @@ class Broker:
         self.closed.set()
 
     async def failed(self, error: Exception) -> None:
-        """Log what nats-py reports beside any call."""
+        """Log what nats-py reports beside any call; while the server is looked for, once each."""
         self.last_error = _describe(error)
-        if self.connected:
+        if self.connected or (self._looking and self.last_error not in self._said):
+            if self._looking:
+                self._said.add(self.last_error)
             _log.warning("broker error", url=self.url, error=self.last_error)
 
 
@@ -122,13 +87,14 @@ async def connected(
 
     With a `stop` event the first connection is tried until it succeeds or `stop` is set;
     without one the first failure raises. Once connected, a lost server is looked for as
-    long as the process lives. Raises `BrokerUnreachableError`.
+    long as the process lives. Raises `BrokerUnreachableError`, and `SettingsError` for files that
+    the settings name and that cannot be used.
     """
     broker = Broker(settings)
     options = _options(settings, name, broker)
     while True:
         try:
-            client = _Client()
+            client = MendedClient()
             await client.connect(**options)
             broker.client = client
             break
@@ -150,13 +116,15 @@ async def connected(
 
 
 def without_password(url: str) -> str:
-    """Return the URL as it may be shown: user and password replaced."""
-    parts = urlsplit(url)
-    if not parts.username and not parts.password:
-        return url
-    host = parts.hostname or ""
-    where = f"{host}:{parts.port}" if parts.port else host
-    return urlunsplit(parts._replace(netloc=f"***@{where}"))
+    """Return the URL, or several divided by commas, as it may be shown: no user, no password."""
+    return ",".join(map(_shown, url.split(",")))
+
+
+def _shown(url: str) -> str:
+    # Not by `urlsplit`: what it cannot read may hold a password all the same.
+    scheme, divider, rest = url.rpartition("://")
+    _, at, where = rest.rpartition("@")
+    return f"{scheme}{divider}***@{where}" if at else url
 
 
 async def _close(client: Client) -> None:
@@ -178,6 +146,7 @@ def _options(settings: BrokerSettings, name: str, broker: Broker) -> dict[str, A
     options: dict[str, Any] = {
         "servers": settings.url.split(","),
         "name": name,
+        "inbox_prefix": settings.inbox_prefix,
         "max_reconnect_attempts": 1,
         "reconnect_time_wait": _RECONNECT_WAIT_SECONDS,
         "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
@@ -188,16 +157,8 @@ def _options(settings: BrokerSettings, name: str, broker: Broker) -> dict[str, A
         "error_cb": broker.failed,
         "allow_reconnect": True,
     }
-    if settings.creds:
-        options["user_credentials"] = settings.creds
-    if settings.nkey_seed_file:
-        options["nkeys_seed"] = settings.nkey_seed_file
-    if settings.user:
-        options |= {"user": settings.user, "password": settings.password or ""}
-    if settings.tls_ca or settings.tls_cert:
-        context = ssl.create_default_context(cafile=settings.tls_ca)
-        if settings.tls_cert:
-            context.load_cert_chain(Path(settings.tls_cert), settings.tls_key)
+    options |= credentials.login(settings)
+    if context := credentials.tls(settings):
         options["tls"] = context
     return options
 
@@ -211,6 +172,10 @@ def _what_to_do(url: str, reason: str) -> str:
         return (
             f"the NATS server at {url} refuses us ({reason}). Check NATS_USER and NATS_PASSWORD, "
             "NATS_CREDS or NATS_NKEY_SEED_FILE."
+        )
+    if "certificate" in reason.lower() or "tls" in reason.lower():
+        return (
+            f"no TLS with the NATS server at {url} ({reason}). Check NATS_TLS_CA, _CERT and _KEY."
         )
     return (
         f"no NATS server answers at {url} ({reason}). "

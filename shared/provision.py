@@ -32,6 +32,10 @@ class ProvisionRefusedError(Exception):
     """The server holds something that cannot become what the topology says; says what to do."""
 
 
+class LeftToOperatorError(Exception):
+    """The server differs from the topology, and only an operator may change it; says how."""
+
+
 class _CreatedMeanwhileError(ProvisionRefusedError):
     """Another service that starts now was faster, and wants it otherwise: compare again."""
 
@@ -57,14 +61,29 @@ class Change(Struct, frozen=True):
 
 
 async def provision(client: Client, topology: Topology, settings: StreamSettings) -> list[Change]:
-    """Compare and apply; return what was done. Raises `ProvisionRefusedError`."""
+    """Compare and apply; return what was done.
+
+    Raises `ProvisionRefusedError`; with `settings.provision` "check" nothing is changed, and
+    `LeftToOperatorError` says what would have been.
+    """
     while True:
         changes = await plan(client, topology, settings)
+        if settings.provision == "check":
+            _see_that_nothing_differs(changes)
+            return changes
         try:
             await apply(client, changes)
         except _CreatedMeanwhileError:
             continue
         return changes
+
+
+def _see_that_nothing_differs(changes: list[Change]) -> None:
+    differing = [change for change in changes if change.action != "none"]
+    if any(change.action == "refuse" for change in differing):
+        raise ProvisionRefusedError("\n".join(render(differing)))
+    if differing:
+        raise LeftToOperatorError("\n".join(render(differing)))
 
 
 async def plan(client: Client, topology: Topology, settings: StreamSettings) -> list[Change]:

@@ -31,7 +31,7 @@ from shared.health import Page, PortError, served
 from shared.jetstream import JetStreamError
 from shared.logs import logger
 from shared.metrics import registry_of
-from shared.provision import ProvisionRefusedError, provision
+from shared.provision import LeftToOperatorError, ProvisionRefusedError, provision
 from shared.registry import ServiceEntry
 from shared.settings import ProcessSettings, SettingsError
 
@@ -123,6 +123,9 @@ async def _guarded(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:
     except BrokerUnreachableError as error:
         _log.warning("never connected", error=str(error))
         return 0 if stop.is_set() else 1
+    except SettingsError as error:
+        _log.error("settings refused", error=str(error))
+        return 2
     except PortError as error:
         _log.error("http refused", error=str(error))
         return 2
@@ -190,15 +193,20 @@ def _reasons(unit: Unit) -> list[str]:
 
 
 async def _provision_for_ever(attempt: Callable[[], Any], stop: asyncio.Event) -> None:
+    said = ""
     while not stop.is_set():
         try:
             await attempt()
         except (JetStreamError, nats.errors.Error, TimeoutError) as error:
             _log.warning("provision failed, trying again", error=str(error) or repr(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _PROVISION_RETRY_SECONDS)
+        except LeftToOperatorError as error:
+            if str(error) != said:
+                said = str(error)
+                _log.warning("waiting for an operator to provision", differences=said.splitlines())
         else:
             return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _PROVISION_RETRY_SECONDS)
 
 
 async def _fail_when_closed(broker: Broker) -> None:

@@ -34,6 +34,11 @@ class BrokerSettings(Struct, frozen=True):
     nkey_seed_file: str | None = field(default=None, name="NATS_NKEY_SEED_FILE")
     user: str | None = field(default=None, name="NATS_USER")
     password: str | None = field(default=None, name="NATS_PASSWORD")
+    password_file: str | None = field(default=None, name="NATS_PASSWORD_FILE")
+    inbox_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")] = field(
+        default="_INBOX", name="NATS_INBOX_PREFIX"
+    )
+    """What the inboxes begin with on which answers arrive; one a user keeps others from them."""
     tls_ca: str | None = field(default=None, name="NATS_TLS_CA")
     tls_cert: str | None = field(default=None, name="NATS_TLS_CERT")
     tls_key: str | None = field(default=None, name="NATS_TLS_KEY")
@@ -53,6 +58,8 @@ class StreamSettings(Struct, frozen=True):
     max_age_days: Annotated[float, Meta(ge=0)] | None = field(
         default=None, name="STREAM_MAX_AGE_DAYS"
     )
+    provision: Literal["apply", "check"] = field(default="apply", name="STREAM_PROVISION")
+    """Whether a service makes and mends streams at start, or waits until an operator has."""
 
 
 class HttpSettings(Struct, frozen=True):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -29,14 +31,23 @@ class Server:
 
     The first `start` lets the server choose its port; later ones take the same again, over
     the same store. `config` is appended to the configuration file, for example
-    `"max_payload: 64KB"`; `jetstream` is what stands in the `jetstream` block.
+    `"max_payload: 64KB"`; `jetstream` is what stands in the `jetstream` block;
+    `variables` are added to its environment, for a configuration that refers to them.
     """
 
-    def __init__(self, folder: Path, *, config: str = "", jetstream: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        config: str = "",
+        jetstream: str = "",
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = _FREE_PORT
         self.folder = folder
         self.config = config
         self.jetstream = jetstream
+        self.variables = dict(variables or {})
         self._process: subprocess.Popen[str] | None = None
         self._ready = threading.Event()
         self._reader: threading.Thread | None = None
@@ -93,6 +104,7 @@ class Server:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
+            env=os.environ | self.variables,
             preexec_fn=die_with_parent,  # noqa: PLW1509  a test server must not outlive pytest
         )
         self._reader = threading.Thread(target=self._read_log, args=(process,), daemon=True)

@@ -11,6 +11,7 @@ from shared.cli import (
     diff,
     doctor,
     lag,
+    permissions,
     promote,
     provision,
     replay,
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(demo.demo)
 app.command()(provision.provision)
+app.command()(permissions.permissions)
 app.command()(schema.schema)
 app.command()(lag.lag)
 app.command()(top.top)

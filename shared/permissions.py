@@ -1,0 +1,309 @@
+"""Who may do what on the server, worked out from the topology: one user a service, three more.
+
+A service may write where its outputs go and read what it folds or works on, and nothing else: it
+makes, changes and deletes no stream, since the operator provisions (`STREAM_PROVISION=check`).
+Three rules keep users apart:
+
+- A stream that the service alone declares is its own: it reads it whole. Of another service's log,
+  which a feed folds, it reads through that feed's durable.
+- Dead letters, attempts and leases are everyone's: of these it writes its own subjects.
+- Replies go to an inbox of the user's own, `_INBOX_<user>.>`, so that nobody hears another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+
+from shared.log_stream.generation import prefix_of
+from shared.log_stream.stage import Stage
+from shared.topology import (
+    ATTEMPTS,
+    DEAD_LETTERS,
+    LEASES,
+    Durable,
+    KeyValueBucket,
+    Log,
+    ObjectBucket,
+    PartitionedLog,
+    Schedules,
+    Stream,
+    Topology,
+    WorkQueue,
+)
+
+PUBLISHER = "publisher"
+OPERATOR = "operator"
+DASHBOARD = "dashboard"
+
+_API = "$JS.API"
+_SHARED = frozenset({ATTEMPTS.name, DEAD_LETTERS.name, LEASES.name})
+_DISCOVERY = ("PING", "INFO", "STATS")
+
+
+class User(Struct, frozen=True):
+    """One user of the server: the subjects on which it may publish and subscribe."""
+
+    name: str
+    purpose: str
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    answers: bool = False
+    """Whether it may answer a request that reached it, once and within a minute."""
+    outside: bool = False
+    """Whether it has an account of its own, apart from that of the streams."""
+
+
+class ServiceNeeds(Struct, frozen=True):
+    """What is known of a service: its streams and durables, and the stages that it runs."""
+
+    name: str
+    description: str
+    topology: Topology
+    stages: tuple[Stage, ...] = ()
+
+
+def inbox_prefix(user: str) -> str:
+    """Return what a user's inboxes begin with; its processes are told by `NATS_INBOX_PREFIX`."""
+    return f"_INBOX_{user}"
+
+
+def users(services: Sequence[ServiceNeeds]) -> tuple[User, ...]:
+    """Return all users of a deployment of these services."""
+    others = (publisher(services), operator(services), dashboard(services))
+    return (*map(service_user, services), *others)
+
+
+def service_user(needs: ServiceNeeds) -> User:
+    """Return the user of one service."""
+    subjects = [
+        *(subject for stream in needs.topology.streams for subject in _on_stream(needs, stream)),
+        *(subject for durable in needs.topology.durables for subject in _worked_on(durable)),
+        *_shared(needs),
+        *(subject for stage in needs.stages for subject in _fed(needs, stage)),
+    ]
+    return User(
+        name=needs.name,
+        purpose=needs.description,
+        publish=_once(subjects),
+        subscribe=(
+            _inbox(needs.name),
+            *(subject for verb in _DISCOVERY for subject in _discovered(verb, needs.name)),
+            f"headrace.status.{needs.name}",
+        ),
+        answers=True,
+    )
+
+
+def publisher(services: Iterable[ServiceNeeds]) -> User:
+    """Return the user of those who send jobs, samples and payments; it reads nothing."""
+    return User(
+        name=PUBLISHER,
+        purpose="Sends jobs, samples and payments",
+        publish=_once(_published(services)),
+        subscribe=(_inbox(PUBLISHER),),
+        outside=True,
+    )
+
+
+def operator(services: Sequence[ServiceNeeds]) -> User:
+    """Return the user of `headrace` and the nats CLI: streams, redrive, replay, rules.
+
+    It may do all of JetStream's API, so it is to be trusted with all that is stored.
+    """
+    buckets = [s.subject(">") for s in _streams(services) if isinstance(s, KeyValueBucket)]
+    stages = [stage for needs in services for stage in needs.stages]
+    return User(
+        name=OPERATOR,
+        purpose="Provisions, redrives, replays, changes rules",
+        publish=_once(
+            [
+                f"{_API}.>",
+                "$JS.ACK.>",
+                *buckets,
+                *_published(services),
+                *(f"{stage.positions}.*" for stage in stages),
+                *(f"{stage.snapshot_prefix}.>" for stage in stages),
+                prefix_of("*").replace("*.", ">"),
+                *_asked(),
+            ]
+        ),
+        subscribe=_once(
+            [
+                _inbox(OPERATOR),
+                "$JS.EVENT.ADVISORY.>",
+                *(subject for _, subject in _results(services)),
+            ]
+        ),
+    )
+
+
+def dashboard(services: Sequence[ServiceNeeds]) -> User:
+    """Return the user of those who look on: the state of all, and the results of the logs.
+
+    It reads results as they come, and the newest of a subject; it makes no consumer.
+    """
+    looks = ("INFO", "STREAM.NAMES", "STREAM.LIST", "STREAM.INFO.*")
+    consumers = ("CONSUMER.NAMES.*", "CONSUMER.LIST.*", "CONSUMER.INFO.*.*")
+    results = tuple(_results(services))
+    newest = (f"{_API}.DIRECT.GET.{stream}.{subject}" for stream, subject in results)
+    return User(
+        name=DASHBOARD,
+        purpose="Looks on: lag, states, results",
+        publish=_once([*(f"{_API}.{look}" for look in (*looks, *consumers)), *newest, *_asked()]),
+        subscribe=_once([_inbox(DASHBOARD), *(subject for _, subject in results)]),
+        outside=True,
+    )
+
+
+def _on_stream(needs: ServiceNeeds, stream: Stream) -> Iterator[str]:
+    """Yield what a service does with a stream that it declares."""
+    name = _name(stream)
+    yield f"{_API}.STREAM.INFO.{name}"
+    if name in _SHARED or isinstance(stream, WorkQueue | Schedules):
+        return
+    yield from _read_one(name)
+    yield from _written(needs, stream)
+    snapshots = {stage.snapshots.name for stage in needs.stages}
+    if isinstance(stream, ObjectBucket) or name in snapshots:
+        yield f"{_API}.STREAM.PURGE.{name}"
+    sources = {stage.source.name for stage in needs.stages}
+    table = isinstance(stream, KeyValueBucket) or (isinstance(stream, Log) and stream.latest_only)
+    if table or name in sources:
+        yield from _read_whole(name)
+
+
+def _written(needs: ServiceNeeds, stream: Stream) -> Iterator[str]:
+    match stream:
+        case Log():
+            yield from stream.subjects
+        case PartitionedLog():
+            if any(stage.told and stage.source.name == stream.name for stage in needs.stages):
+                yield f"{stream.prefix}.*.control.>"
+            if any(stage.target.name == stream.name for stage in needs.stages):
+                yield from (stream.subjects, *stream.beside)
+        case KeyValueBucket():
+            yield stream.subject(">")
+        case ObjectBucket():
+            yield from stream.config()["subjects"]
+        case _:
+            return
+
+
+def _read_one(stream: str) -> Iterator[str]:
+    """Yield what it takes to get single messages."""
+    yield f"{_API}.STREAM.MSG.GET.{stream}"
+    yield f"{_API}.DIRECT.GET.{stream}"
+
+
+def _read_whole(stream: str) -> Iterator[str]:
+    """Yield what it takes to read by consumers that the service makes and removes itself."""
+    yield f"{_API}.CONSUMER.CREATE.{stream}"
+    yield from _by_consumer(stream, "*")
+
+
+def _by_consumer(stream: str, consumer: str) -> Iterator[str]:
+    yield f"{_API}.CONSUMER.CREATE.{stream}.{consumer}"
+    yield f"{_API}.CONSUMER.DELETE.{stream}.{consumer}"
+    yield f"{_API}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+    # Nothing is acked there. But the server keeps, for a user who may answer, every reply subject
+    # that it may not publish on, and a log hands out a hundred thousand of these a second.
+    yield f"$JS.ACK.{stream}.{consumer}.>"
+
+
+def _worked_on(durable: Durable) -> Iterator[str]:
+    yield f"{_API}.CONSUMER.INFO.{durable.stream}.{durable.name}"
+    yield f"{_API}.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
+    yield f"$JS.ACK.{durable.stream}.{durable.name}.>"
+
+
+def _shared(needs: ServiceNeeds) -> Iterator[str]:
+    """Yield what a service does with the streams that are everyone's."""
+    if needs.topology.durables:
+        yield f"dead.{needs.name}.*"
+        yield f"{_API}.STREAM.MSG.GET.{ATTEMPTS.name}"
+    for durable in needs.topology.durables:
+        yield f"attempts.{durable.stream}.{durable.name}.*"
+    if needs.stages:
+        yield f"{_API}.STREAM.PURGE.{LEASES.name}"
+    for stage in needs.stages:
+        yield f"leases.{stage.group}.*"
+
+
+def _fed(needs: ServiceNeeds, stage: Stage) -> Iterator[str]:
+    """Yield what it takes to fold another service's log: only the stage's own durables."""
+    stream = stage.source.name
+    if stream in {_name(declared) for declared in needs.topology.streams}:
+        return
+    yield f"{_API}.STREAM.INFO.{stream}"
+    yield f"{_API}.STREAM.MSG.GET.{stream}"
+    for partition in range(stage.source.partitions):
+        yield from _by_consumer(stream, stage.durable(partition))
+
+
+def _published(services: Iterable[ServiceNeeds]) -> Iterator[str]:
+    """Yield the subjects that are for publishers."""
+    for stream in _streams(services):
+        match stream:
+            case WorkQueue():
+                yield from stream.subjects
+            case Schedules():
+                yield stream.waiting
+            case PartitionedLog():
+                yield stream.subjects
+            case _:
+                pass
+
+
+def _results(services: Sequence[ServiceNeeds]) -> Iterator[tuple[str, str]]:
+    """Yield stream and subject of what stages write for readers.
+
+    Not their positions, nor what other streams take over: partial results, dead letters.
+    """
+    logs = [stream for stream in _streams(services) if isinstance(stream, Log)]
+    taken = {source.subject for log in logs for source in log.sources}
+    for stage in (stage for needs in services for stage in needs.stages):
+        if isinstance(stage.target, Log):
+            for subject in stage.target.subjects:
+                if subject not in taken and not _is_position(subject, stage.target, services):
+                    yield stage.target.name, subject
+
+
+def _is_position(subject: str, target: Log, services: Iterable[ServiceNeeds]) -> bool:
+    first = subject.partition(".")[0]
+    return any(
+        stage.positions.partition(".")[0] == first
+        for needs in services
+        for stage in needs.stages
+        if stage.target.name == target.name
+    )
+
+
+def _asked() -> Iterator[str]:
+    """Yield what asks running services for their state."""
+    for verb in _DISCOVERY:
+        yield from (f"$SRV.{verb}", f"$SRV.{verb}.>")
+    yield "headrace.status.*"
+
+
+def _discovered(verb: str, service: str) -> tuple[str, ...]:
+    return f"$SRV.{verb}", f"$SRV.{verb}.{service}", f"$SRV.{verb}.{service}.*"
+
+
+def _inbox(user: str) -> str:
+    return f"{inbox_prefix(user)}.>"
+
+
+def _streams(services: Iterable[ServiceNeeds]) -> Iterator[Stream]:
+    for needs in services:
+        yield from needs.topology.streams
+
+
+def _name(stream: Stream) -> str:
+    name: str = stream.config()["name"]
+    return name
+
+
+def _once(subjects: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(subjects))
