@@ -21,6 +21,10 @@ _log = logger("broker")
 _RECONNECT_WAIT_SECONDS = 0.5
 _CONNECT_TIMEOUT_SECONDS = 3
 _OUTBOUND_BUFFER_BYTES = 64 * 1024 * 1024
+_PING_SECONDS = 5
+_UNANSWERED_PINGS = 2
+"""A server that is silent for so many pings is lost. nats-py's defaults give it up to six minutes,
+in which a member behind a network that dropped its connection without a word does nothing."""
 
 
 class BrokerUnreachableError(Exception):
@@ -182,6 +186,8 @@ def _options(settings: BrokerSettings, name: str, broker: Broker) -> dict[str, A
         "reconnect_time_wait": _RECONNECT_WAIT_SECONDS,
         "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
         "pending_size": _OUTBOUND_BUFFER_BYTES,
+        "ping_interval": _PING_SECONDS,
+        "max_outstanding_pings": _UNANSWERED_PINGS,
         "disconnected_cb": broker.lost,
         "reconnected_cb": broker.found,
         "closed_cb": broker.gone,

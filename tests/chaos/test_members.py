@@ -11,9 +11,10 @@ from typing import Literal
 import pytest
 
 from tests.chaos.fleet import ACK_WAIT_SECONDS, LEASE_SECONDS, MEMBERS, SERVICES, Service, Setup
-from tests.chaos.proxy import Proxy, proxy
 from tests.chaos.report import Report
 from tests.chaos.run import under_traffic
+from tests.eventually import eventually
+from tests.proxy import Proxy, proxy
 from tests.server import Server
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -88,6 +89,8 @@ async def test_the_network_of_a_member_of_each_is(
             for network in networks.values():
                 network.heal()
             await run.recovered()
+            for member in run.fleet.firsts if way != "held" else ():
+                await eventually(lambda one=member: one.events("broker found again"), 60)  # type: ignore[misc]  # a default binds the loop's value
             run.notes.append(f"for {LONGER_SECONDS} s")
             await run.going_on(3)
 

@@ -12,6 +12,7 @@ from shared.broker import connected
 from shared.jetstream import BROKER_ERRORS
 from shared.settings import BrokerSettings
 from tests.eventually import eventually
+from tests.proxy import proxy
 from tests.server import Server
 
 
@@ -19,6 +20,17 @@ def test_a_write_on_a_broken_connection_raises_no_other_errors(server: Server) -
     # As services run: asyncio's own loop takes writes on a closed transport without a word.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_write_on_what_is_broken(server.url))
+
+
+async def test_a_connection_that_fell_silent_is_given_up_and_made_anew(server: Server) -> None:
+    async with proxy(server.port) as network:
+        async with connected(BrokerSettings(url=network.url), "test") as broker:
+            found = asyncio.Event()
+            broker.on_reconnect(found.set)
+            network.part("lost")
+            network.heal()  # for new connections; nobody tells the old one
+            await asyncio.wait_for(found.wait(), 30)
+            await jetstream.call(broker.client, "INFO")
 
 
 async def _write_on_what_is_broken(url: str) -> None:
