@@ -7,13 +7,15 @@ STAMP := $(VENV)/.installed
 # make demo: traffic; further options of `headrace demo` by hand
 RATE ?= 50
 SECONDS ?= 20
-# make chaos: so many seeds, or a range of them
+# make chaos-seeds: so many seeds, or a range of them
 SEEDS ?= 20
+# make chaos: how long the soak takes
+SOAK_SECONDS ?= 1800
 # make test: what to hand to pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test unit integration acceptance chaos check format bench lock clean
+.PHONY: help install run demo test unit integration acceptance chaos chaos-seeds check format bench lock clean
 
 help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +40,7 @@ demo: install  ## publish realistic traffic to the running services
 	@exec $(VENV)/bin/headrace demo --rate $(RATE) --seconds $(SECONDS)
 
 test: install  ## all tests; ARGS='-k redrive' chooses; skipped ones are named with the reason
-	$(PY) -m pytest tests/unit tests/integration tests/acceptance $(ARGS)
+	$(PY) -m pytest tests/unit tests/integration tests/acceptance tests/chaos $(ARGS)
 
 unit: install  ## the pure tests, in seconds
 	$(PY) -m pytest tests/unit $(ARGS)
@@ -49,7 +51,10 @@ integration: install  ## the tests on one real server
 acceptance: install  ## the tests with real processes and signals
 	$(PY) -m pytest tests/acceptance $(ARGS)
 
-chaos: install  ## members and servers killed by chance; SEEDS=100, or SEEDS=31-40 for those
+chaos: install  ## harm of every kind under traffic, into docs/chaos.md; SOAK_SECONDS=120 ARGS='-k soak'
+	CHAOS_PAGE=docs/chaos.md SOAK_SECONDS=$(SOAK_SECONDS) $(PY) -m pytest tests/chaos -m chaos $(ARGS)
+
+chaos-seeds: install  ## members and servers killed by chance; SEEDS=100, or SEEDS=31-40 for those
 	CHAOS_SEEDS=$(SEEDS) $(PY) -m pytest tests/acceptance/test_log_chaos.py "tests/acceptance/test_metrics.py::test_whatever_dies_the_results_are_those_of_an_undisturbed_fold" --exitfirst $(ARGS)
 
 check: install  ## ruff, mypy --strict, import-linter

@@ -62,6 +62,13 @@ async def passed(client: Client, end: Mark) -> bool:
     return True
 
 
+async def invoices_waiting(client: Client) -> int:
+    """Return how many jobs wait for their number, and how many invoices for their documents."""
+    jobs = (await jetstream.call(client, f"STREAM.INFO.{INVOICE_JOBS.name}"))["state"]
+    rendering = await jetstream.call(client, f"CONSUMER.INFO.{INVOICES.name}.{RENDER.name}")
+    return int(jobs["messages"] + rendering["num_pending"] + rendering["num_ack_pending"])
+
+
 async def all_passed(client: Client) -> bool:
     """Tell whether nothing at all is left to do."""
     return await passed(client, await mark(client))

@@ -36,16 +36,19 @@ class Run:
         self.recoveries: list[float] = []
         self.notes: list[str] = []
 
-    async def recovered(self, seconds: float = _RECOVERY_SECONDS) -> float:
+    async def recovered(self, seconds: float = _RECOVERY_SECONDS) -> None:
         """Call when the harm has ended: wait until all that is stored then has had its effect.
 
-        Traffic flows on meanwhile, so results flow as before by then. Returns how long it took.
+        Traffic flows on meanwhile, so results flow as before by then.
         """
         ended = time.monotonic()
+        await self.caught_up(seconds)
+        self.recoveries.append(time.monotonic() - ended)
+
+    async def caught_up(self, seconds: float) -> None:
+        """Wait until all that is stored now has had its effect."""
         end = await _answered(self.client)
         await eventually(patient(lambda: passed(self.client, end)), seconds)
-        self.recoveries.append(time.monotonic() - ended)
-        return self.recoveries[-1]
 
     async def going_on(self, seconds: float) -> None:
         """Let so much time pass, under traffic."""

@@ -95,11 +95,10 @@ async def test_the_network_of_a_member_of_each_is(
             await run.going_on(3)
 
 
+@pytest.mark.skipif(not FAKETIME.exists(), reason="no libfaketime: apt-get install libfaketime")
 async def test_the_clock_of_a_member_of_each_jumps(
     own_server: Server, tmp_path: Path, report: Report
 ) -> None:
-    if not FAKETIME.exists():
-        pytest.skip("libfaketime is not installed: apt-get install libfaketime")
     clock = tmp_path / "clock"
     clock.write_text("+0", "utf-8")
     faked = {
@@ -121,6 +120,4 @@ async def test_the_clock_of_a_member_of_each_jumps(
 async def proxies(server: Server) -> AsyncIterator[dict[Service, Proxy]]:
     """Run a proxy before the first member of each service."""
     async with contextlib.AsyncExitStack() as stack:
-        yield {
-            service: await stack.enter_async_context(proxy(server.port)) for service in SERVICES
-        }
+        yield {service: await stack.enter_async_context(proxy(server.port)) for service in SERVICES}

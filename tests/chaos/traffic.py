@@ -18,7 +18,7 @@ from shared import jetstream
 from shared.jetstream import BROKER_ERRORS
 from tests.acceptance.books import Order
 from tests.acceptance.traffic import Publication, body, job, spelled_otherwise
-from tests.fraud_rig import shopping
+from tests.fraud_rig import BEGIN_S, shopping
 
 Kind = Literal["jobs", "samples", "payments"]
 
@@ -38,6 +38,9 @@ class Rates(Struct, frozen=True):
     jobs: float = 4.0
     samples: float = 30.0
     payments: float = 30.0
+    payments_apart_seconds: float = 1.0
+    """How far a payment is from the next, in event time."""
+    payments_begin_s: float = BEGIN_S
 
 
 class Traffic:
@@ -46,7 +49,7 @@ class Traffic:
     def __init__(self, client: Client, rates: Rates, seed: int = 1) -> None:
         self.rates = rates
         self.copies = 1
-        """How often each message is sent at once, under the same id: above 1 a publishers' storm."""
+        """How often each message is sent at once, under the same id: a publishers' storm."""
         self.acknowledged: dict[Kind, set[str]] = {
             "jobs": set(),
             "samples": set(),
@@ -62,7 +65,7 @@ class Traffic:
         self._sources: dict[Kind, Iterator[Publication]] = {
             "jobs": self._jobs(),
             "samples": _samples(chance),
-            "payments": _payments(chance),
+            "payments": _payments(chance, rates),
         }
 
     @property
@@ -148,6 +151,8 @@ def _samples(chance: random.Random) -> Iterator[Publication]:
         yield Publication(f"telemetry.{metric}.of.{host}", data, f"sample-{number}")
 
 
-def _payments(chance: random.Random) -> Iterator[Publication]:
-    for number, (subject, data) in enumerate(shopping(chance, _ENDLESS, _CARDS)):
+def _payments(chance: random.Random, rates: Rates) -> Iterator[Publication]:
+    apart, begin = rates.payments_apart_seconds, rates.payments_begin_s
+    made = shopping(chance, _ENDLESS, _CARDS, apart, begin=begin)
+    for number, (subject, data) in enumerate(made):
         yield Publication(subject, data, f"payment-{number}")

@@ -23,14 +23,16 @@ def test_a_write_on_a_broken_connection_raises_no_other_errors(server: Server) -
 
 
 async def test_a_connection_that_fell_silent_is_given_up_and_made_anew(server: Server) -> None:
-    async with proxy(server.port) as network:
-        async with connected(BrokerSettings(url=network.url), "test") as broker:
-            found = asyncio.Event()
-            broker.on_reconnect(found.set)
-            network.part("lost")
-            network.heal()  # for new connections; nobody tells the old one
-            await asyncio.wait_for(found.wait(), 30)
-            await jetstream.call(broker.client, "INFO")
+    async with (
+        proxy(server.port) as network,
+        connected(BrokerSettings(url=network.url), "test") as broker,
+    ):
+        found = asyncio.Event()
+        broker.on_reconnect(found.set)
+        network.part("lost")
+        network.heal()  # for new connections; nobody tells the old one
+        await asyncio.wait_for(found.wait(), 30)
+        await jetstream.call(broker.client, "INFO")
 
 
 async def _write_on_what_is_broken(url: str) -> None:

@@ -1,0 +1,53 @@
+"""Three servers: the one that leads dies, or is parted from the others with members behind it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.chaos.fleet import Setup
+from tests.chaos.parted_cluster import parted_cluster
+from tests.chaos.report import Report
+from tests.chaos.run import under_traffic
+from tests.chaos.traffic import Rates
+from tests.cluster import SERVERS, cluster, leader_of
+from tests.eventually import eventually
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+
+LED = ("INVOICES", "METRICS", "PAYMENTS")
+PARTED_SECONDS = 15
+RATES = Rates(jobs=2, samples=15, payments=15)
+REPLICAS = {"STREAM_REPLICAS": str(SERVERS)}
+
+
+async def test_leaders_of_three_servers_are_killed(tmp_path: Path, report: Report) -> None:
+    async with cluster(tmp_path) as servers:
+        setup = Setup(servers.url, tmp_path, RATES, REPLICAS)
+        async with under_traffic(setup, report) as run:
+            for stream in LED:
+                led = partial(leader_of, run.client, stream)
+                leader = await eventually(led, 60)
+                await servers.kill(leader)
+                await eventually(led, 60)
+                await servers.start(leader)
+                await run.recovered()
+            run.notes.append(f"{len(LED)} leaders, one after another; the slowest counts")
+
+
+@pytest.mark.parametrize("way", ["cut", "held"])
+async def test_the_leader_is_parted_from_the_other_servers(
+    tmp_path: Path, report: Report, way: Literal["cut", "held"]
+) -> None:
+    async with parted_cluster(tmp_path) as servers:
+        setup = Setup(servers.url, tmp_path, RATES, REPLICAS)
+        async with under_traffic(setup, report) as run:
+            leader = await eventually(partial(leader_of, run.client, "INVOICES"), 60)
+            servers.part(leader, way)
+            await run.going_on(PARTED_SECONDS)
+            servers.heal()
+            await run.recovered()
+            run.notes.append(f"for {PARTED_SECONDS} s; clients still reach it")
