@@ -29,6 +29,7 @@ class Proxy:
         self._passable = asyncio.Event()
         self._passable.set()
         self._links: set[_Link] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -51,8 +52,19 @@ class Proxy:
         self._way = None
         self._passable.set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def end(self) -> None:
+        """End all connections, and wait for that."""
+        self.part("cut")
+        self._passable.set()
+        await asyncio.gather(*self._serving)
+
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one connection and carry it until either side ends it."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = _Link(writer, deaf=self._way == "lost")
         if self._way == "cut":
             link.reset()
@@ -80,12 +92,6 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
         raise ConnectionResetError("ended")
-
-    async def end(self) -> None:
-        """Reset all that is left."""
-        for link in list(self._links):
-            link.reset()
-        self._passable.set()
 
 
 class _Link:

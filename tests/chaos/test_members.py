@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -113,6 +114,8 @@ async def test_the_clock_of_a_member_of_each_jumps(
             clock.write_text(f"{jump:+}", "utf-8")
             await run.going_on(4)
         await run.recovered()
+        tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=DAY_SECONDS / 2)
+        assert max(line["time"] for line in run.fleet.firsts[0].log) > tomorrow.isoformat()
         run.notes.append("a day ahead, a day behind, 3 s ahead")
 
 
