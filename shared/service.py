@@ -142,13 +142,21 @@ async def _run(
         await provision(broker.client, topology, runtime.process.streams)
 
     _log.info("broker connected", url=broker.url)
-    await _until_done(provision_again, stop, "provision failed, trying again")
+    await _until_done(
+        provision_again,
+        stop,
+        lambda error: _log.warning("provision failed, trying again", error=error),
+    )
     if stop.is_set():
         return
     async with build(broker, provision_again) as parts:
         if parts.prepare is not None:
             # In a cluster, a stream that was made just now may not answer at once.
-            await _until_done(parts.prepare, stop, "preparation failed, trying again")
+            await _until_done(
+                parts.prepare,
+                stop,
+                lambda error: _log.warning("preparation failed, trying again", error=error),
+            )
             if stop.is_set():
                 return
 
@@ -189,13 +197,13 @@ def _reasons(unit: Unit) -> list[str]:
 
 
 async def _until_done(
-    attempt: Callable[[], Awaitable[None]], stop: asyncio.Event, failed: str
+    attempt: Callable[[], Awaitable[None]], stop: asyncio.Event, failed: Callable[[str], None]
 ) -> None:
     while not stop.is_set():
         try:
             await attempt()
         except BROKER_ERRORS as error:
-            _log.warning(failed, error=str(error) or repr(error))
+            failed(str(error) or repr(error))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _PROVISION_RETRY_SECONDS)
         else:
