@@ -21,6 +21,7 @@ _log = logger("broker")
 _RECONNECT_WAIT_SECONDS = 0.5
 _CONNECT_TIMEOUT_SECONDS = 3
 _OUTBOUND_BUFFER_BYTES = 64 * 1024 * 1024
+_CLOSE_SECONDS = 3
 _PING_SECONDS = 5
 _UNANSWERED_PINGS = 2
 """A server that is silent for so many pings is lost. nats-py's defaults give it up to six minutes,
@@ -32,7 +33,7 @@ class BrokerUnreachableError(Exception):
 
 
 class _Client(Client):
-    """nats-py's client, mended in two places.
+    """nats-py's client, mended in three places.
 
     It takes any subject that the server takes: a subject need not be UTF-8, and decoding it
     strictly ended nats-py's read loop, for good and without a word: one message of a stranger
@@ -40,7 +41,20 @@ class _Client(Client):
 
     A write in the moment when the connection has broken, and nats-py has not seen that yet, is
     no bare `RuntimeError`: that passed by all who expect a broker error, and ended the service.
+
+    What is left to write to a lost connection is dropped. nats-py waited until it was written
+    before it connected again: for ever, where the other side took nothing any more.
     """
+
+    def abort(self) -> None:
+        """Break the connection at once."""
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+    async def _attempt_reconnect(self) -> None:
+        self.abort()
+        await super()._attempt_reconnect()
 
     def _build_message(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
@@ -165,11 +179,17 @@ def without_password(url: str) -> str:
 
 async def _close(client: Client) -> None:
     try:
-        await client.close()
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
+    except TimeoutError as error:
+        _log.warning("broker silent, what was on its way to it is dropped", error=repr(error))
     except (RuntimeError, OSError, nats.errors.Error) as error:
         # With the server away nats-py writes what is left to a transport that is closed, or
         # about to be.
         _log.warning("broker away, what was on its way to it is dropped", error=str(error))
+    finally:
+        if isinstance(client, _Client):
+            client.abort()
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -87,10 +87,11 @@ class Proxy:
         self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while data := await reader.read(_BYTES):
-            if not link.deaf:
-                await self._passable.wait()
-                writer.write(data)
-                await writer.drain()
+            if link.deaf:
+                await link.ended.wait()  # who has dropped a packet takes no more of them
+            await self._passable.wait()
+            writer.write(data)
+            await writer.drain()
         raise ConnectionResetError("ended")
 
 
@@ -99,10 +100,12 @@ class _Link:
 
     def __init__(self, near: asyncio.StreamWriter, *, deaf: bool) -> None:
         self.deaf = deaf
+        self.ended = asyncio.Event()
         self.far: asyncio.StreamWriter | None = None
         self._near = near
 
     def reset(self) -> None:
+        self.ended.set()
         for writer in (self._near, self.far):
             if writer is not None:
                 writer.transport.abort()
