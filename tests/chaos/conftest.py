@@ -12,6 +12,7 @@ from tests.chaos.fleet import PARTITIONS, rules_file
 from tests.chaos.report import Report
 
 _PAGE = os.environ.get("CHAOS_PAGE")
+_IN_WORDS = str.maketrans({"_": " ", "[": " ", "]": None})
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -25,7 +26,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Iterator[Report]:
     """Takes the scenario's row; `make chaos` says by CHAOS_PAGE where it is written."""
-    name = request.node.name.removeprefix("test_").replace("_", " ")
+    name = request.node.name.removeprefix("test_").translate(_IN_WORDS)
     made = Report(name, Path(_PAGE) if _PAGE else None)
     yield made
     if request.node.stash.get(_FAILED, False):

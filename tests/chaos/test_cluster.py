@@ -39,7 +39,7 @@ async def test_leaders_of_three_servers_are_killed(tmp_path: Path, report: Repor
 
 
 @pytest.mark.parametrize("way", ["cut", "held"])
-async def test_the_leader_is_parted_from_the_other_servers(
+async def test_the_routes_of_a_leader_are(
     tmp_path: Path, report: Report, way: Literal["cut", "held"]
 ) -> None:
     async with parted_cluster(tmp_path) as servers:
