@@ -7,8 +7,10 @@ STAMP := $(VENV)/.installed
 # make demo: traffic; further options of `headrace demo` by hand
 RATE ?= 50
 SECONDS ?= 20
-# make chaos: so many seeds, or a range of them
+# make chaos-seeds: so many seeds, or a range of them
 SEEDS ?= 20
+# make chaos: how long the soak takes
+SOAK_SECONDS ?= 1800
 # make test: what to hand to pytest
 ARGS ?=
 # make containers: Compose v2, or the older command where that is not installed
@@ -19,7 +21,7 @@ EXTRAS := invoice-worker metrics-aggregator fraud-detector
 RESOLVE = $(VENV)/bin/uv pip compile --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test unit integration acceptance containers chaos check format bench sbom lock lock-images clean
+.PHONY: help install run demo test unit integration acceptance containers chaos chaos-seeds check format bench sbom lock lock-images clean
 
 help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +46,7 @@ demo: install  ## publish realistic traffic to the running services
 	@exec $(VENV)/bin/headrace demo --rate $(RATE) --seconds $(SECONDS)
 
 test: install  ## all tests; ARGS='-k redrive' chooses; skipped ones are named with the reason
-	$(PY) -m pytest tests/unit tests/integration tests/acceptance $(ARGS)
+	$(PY) -m pytest tests/unit tests/integration tests/acceptance tests/chaos $(ARGS)
 
 unit: install  ## the pure tests, in seconds
 	$(PY) -m pytest tests/unit $(ARGS)
@@ -61,7 +63,10 @@ containers: install  ## build the images and test them; needs a Docker engine an
 	$(COMPOSE) build
 	COMPOSE="$(COMPOSE)" $(PY) -m pytest tests/containers $(ARGS)
 
-chaos: install  ## members and servers killed by chance; SEEDS=100, or SEEDS=31-40 for those
+chaos: install  ## harm of every kind under traffic, into docs/chaos.md; SOAK_SECONDS=120 ARGS='-k soak'
+	CHAOS_PAGE=docs/chaos.md SOAK_SECONDS=$(SOAK_SECONDS) $(PY) -m pytest tests/chaos -m chaos $(ARGS)
+
+chaos-seeds: install  ## members and servers killed by chance; SEEDS=100, or SEEDS=31-40 for those
 	CHAOS_SEEDS=$(SEEDS) $(PY) -m pytest tests/acceptance/test_log_chaos.py "tests/acceptance/test_metrics.py::test_whatever_dies_the_results_are_those_of_an_undisturbed_fold" --exitfirst $(ARGS)
 
 check: install  ## ruff, mypy --strict, import-linter

@@ -19,6 +19,11 @@ _log = logger("broker")
 _RECONNECT_WAIT_SECONDS = 0.5
 _CONNECT_TIMEOUT_SECONDS = 3
 _OUTBOUND_BUFFER_BYTES = 64 * 1024 * 1024
+_CLOSE_SECONDS = 3
+_PING_SECONDS = 5
+_UNANSWERED_PINGS = 2
+"""A server that is silent for so many pings is lost. nats-py's defaults give it up to six minutes,
+in which a member behind a network that dropped its connection without a word does nothing."""
 
 
 class BrokerUnreachableError(Exception):
@@ -129,11 +134,17 @@ def _shown(url: str) -> str:
 
 async def _close(client: Client) -> None:
     try:
-        await client.close()
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
+    except TimeoutError as error:
+        _log.warning("broker silent, what was on its way to it is dropped", error=repr(error))
     except (RuntimeError, OSError, nats.errors.Error) as error:
         # With the server away nats-py writes what is left to a transport that is closed, or
         # about to be.
         _log.warning("broker away, what was on its way to it is dropped", error=str(error))
+    finally:
+        if isinstance(client, MendedClient):
+            client.abort()
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -151,6 +162,8 @@ def _options(settings: BrokerSettings, name: str, broker: Broker) -> dict[str, A
         "reconnect_time_wait": _RECONNECT_WAIT_SECONDS,
         "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
         "pending_size": _OUTBOUND_BUFFER_BYTES,
+        "ping_interval": _PING_SECONDS,
+        "max_outstanding_pings": _UNANSWERED_PINGS,
         "disconnected_cb": broker.lost,
         "reconnected_cb": broker.found,
         "closed_cb": broker.gone,

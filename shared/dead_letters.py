@@ -21,6 +21,8 @@ from shared.contracts import headers
 from shared.topology import DEAD_LETTERS, NANOSECONDS
 
 _PAGE_MESSAGES = 1000
+_NO_RESPONDERS = "503"
+_UNHEARD_SECONDS = 0.05
 _PAGE_BYTES = 16 * 1024 * 1024
 _PULL_SECONDS = 2.0
 _PAGE_SECONDS = 20.0
@@ -221,20 +223,29 @@ async def _pull(client: Client, consumer: str, count: int) -> list[DeadLetter]:
         "max_bytes": _PAGE_BYTES,
         "expires": int(_PULL_SECONDS * NANOSECONDS),
     }
+    inbox = client.new_inbox()
+
+    async def ask() -> None:
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{DEAD_LETTERS.name}.{consumer}"
+        await client.publish(subject, msgspec.json.encode(request), reply=inbox)
+
     over = asyncio.Event()
 
     async def collect(msg: Msg) -> None:
         if msg.reply:
             letters.append(_from_delivery(msg))
-        # A message without reply is a status: expired, or more bytes than a page takes.
+        elif (msg.headers or {}).get("Status") == _NO_RESPONDERS:
+            # In a cluster the server that is asked may not have heard of the new consumer yet.
+            await asyncio.sleep(_UNHEARD_SECONDS)
+            await ask()
+            return
+        # Any other message without reply is a status: expired, or more bytes than a page takes.
         if not msg.reply or len(letters) == count:
             over.set()
 
-    inbox = client.new_inbox()
     subscription = await client.subscribe(inbox, cb=collect)
     try:
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{DEAD_LETTERS.name}.{consumer}"
-        await client.publish(subject, msgspec.json.encode(request), reply=inbox)
+        await ask()
         async with asyncio.timeout(_PAGE_SECONDS):
             await over.wait()
     finally:

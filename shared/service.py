@@ -15,11 +15,10 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import nats.errors
 import uvloop
 from msgspec import Struct
 
@@ -28,7 +27,7 @@ from shared.broker import Broker, BrokerUnreachableError, connected
 from shared.deadline import Deadline
 from shared.discovery import announced
 from shared.health import Page, PortError, served
-from shared.jetstream import JetStreamError
+from shared.jetstream import BROKER_ERRORS
 from shared.logs import logger
 from shared.metrics import registry_of
 from shared.provision import LeftToOperatorError, ProvisionRefusedError, provision
@@ -64,6 +63,8 @@ class Parts(Struct, frozen=True):
     """What a service is made of once it is connected."""
 
     units: dict[str, Unit]
+    prepare: Callable[[], Awaitable[None]] | None = None
+    """What must be done before any unit runs; while the broker fails, it is tried again."""
     collectors: Sequence[Any] = ()
     """Collectors of prometheus_client."""
     status: Callable[[], dict[str, object]] = dict
@@ -151,10 +152,23 @@ async def _run(
         await provision(broker.client, topology, runtime.process.streams)
 
     _log.info("broker connected", url=broker.url)
-    await _provision_for_ever(provision_again, stop)
+    await _until_done(
+        provision_again,
+        stop,
+        lambda error: _log.warning("provision failed, trying again", error=error),
+    )
     if stop.is_set():
         return
     async with build(broker, provision_again) as parts:
+        if parts.prepare is not None:
+            # In a cluster, a stream that was made just now may not answer at once.
+            await _until_done(
+                parts.prepare,
+                stop,
+                lambda error: _log.warning("preparation failed, trying again", error=error),
+            )
+            if stop.is_set():
+                return
 
         def not_ready() -> list[str]:
             return [
@@ -192,13 +206,15 @@ def _reasons(unit: Unit) -> list[str]:
     return reasons or ["not ready"]
 
 
-async def _provision_for_ever(attempt: Callable[[], Any], stop: asyncio.Event) -> None:
+async def _until_done(
+    attempt: Callable[[], Awaitable[None]], stop: asyncio.Event, failed: Callable[[str], None]
+) -> None:
     said = ""
     while not stop.is_set():
         try:
             await attempt()
-        except (JetStreamError, nats.errors.Error, TimeoutError) as error:
-            _log.warning("provision failed, trying again", error=str(error) or repr(error))
+        except BROKER_ERRORS as error:
+            failed(str(error) or repr(error))
         except LeftToOperatorError as error:
             if str(error) != said:
                 said = str(error)

@@ -47,12 +47,17 @@ async def cluster(folder: Path) -> AsyncIterator[Cluster]:
     """Run a cluster that takes streams; the ports of its routes are free ones."""
     with contextlib.ExitStack() as running:
         made = await asyncio.to_thread(_start, running, folder)
-        client = await nats.connect(made.url.split(","))
-        try:
-            await eventually(lambda: _takes_streams(client), _READY_SECONDS)
-        finally:
-            await client.close()
+        await ready(made)
         yield made
+
+
+async def ready(made: Cluster) -> None:
+    """Wait until it takes streams."""
+    client = await nats.connect(made.url.split(","))
+    try:
+        await eventually(lambda: _takes_streams(client), _READY_SECONDS)
+    finally:
+        await client.close()
 
 
 async def leader_of(client: Client, stream: str) -> str:

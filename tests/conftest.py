@@ -20,6 +20,11 @@ IN_CI = os.environ.get("HEADRACE_CI") == "1"
 
 INSTALL_NATS_CLI = "go install github.com/nats-io/natscli/nats@v0.5.1"
 
+# Audits outside the test modules shall say, too, what differed.
+pytest.register_assert_rewrite(
+    "tests.acceptance.books", "tests.chaos.fleet", "tests.chaos.judge", "tests.fraud_rig"
+)
+
 # What a script starts in the background is born deaf to Ctrl-C, and so are its children; the
 # tests that press it would wait for nothing.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

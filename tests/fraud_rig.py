@@ -114,7 +114,12 @@ async def stored(client: Client, subject: str, body: bytes, message_id: str) -> 
 
 
 def shopping(
-    chance: random.Random, count: int, cards: int = 2000, seconds: float = 1.0
+    chance: random.Random,
+    count: int,
+    cards: int = 2000,
+    seconds: float = 1.0,
+    *,
+    begin: float = BEGIN_S,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield payments, so many seconds of event time apart, and labels of some of them later.
 
@@ -123,7 +128,7 @@ def shopping(
     suspects: list[tuple[int, str, str]] = []
     for number in range(count):
         card = f"card-{min(chance.randrange(cards), chance.randrange(cards))}"
-        when = BEGIN_S + number * seconds - chance.choice((0, 0, 0, 0, 0, 5, 300, 3000))
+        when = begin + number * seconds - chance.choice((0, 0, 0, 0, 0, 5, 300, 3000))
         body = {
             "payment_id": f"p-{number}",
             "amount": f"{chance.lognormvariate(3, 1):.2f}",

@@ -23,6 +23,12 @@ def children(parent: int) -> dict[int, str]:
     return found
 
 
+def memory_mb(pid: int) -> float:
+    """Return what a process and its direct children hold in memory now, in MB; 0 once gone."""
+    resident = (_field(one, "VmRSS") or "0" for one in (pid, *children(pid)))
+    return sum(map(int, resident)) / 1024
+
+
 def _field(pid: int, name: str) -> str:
     try:
         status = Path(f"/proc/{pid}/status").read_text("utf-8")

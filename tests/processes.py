@@ -30,6 +30,7 @@ class Process:
 
     def __init__(self, program: str, url: str, **variables: str) -> None:
         """Start a module by its name, or a script by its path (`.py`)."""
+        self.program = program
         self.log: list[dict[str, Any]] = []
         self.words: list[str] = []
         self._process = subprocess.Popen(

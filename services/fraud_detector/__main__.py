@@ -37,8 +37,6 @@ async def build(settings: FraudSettings, broker: Broker) -> AsyncIterator[Parts]
     )
     name = settings.member or uuid.uuid4().hex[:8]
     bucket = RuleBucket(broker)
-    await bucket.look()  # a partition that nobody has begun begins with these rules
-
     stages = [(card_stage(settings.partitions), CARDS), (keyed_stage(), KEYED)]
     if settings.scores:
         stages.append((model_stage(), MODEL))
@@ -46,6 +44,7 @@ async def build(settings: FraudSettings, broker: Broker) -> AsyncIterator[Parts]
         Member(broker, stage, FraudProgram(bucket, scope), policy, name) for stage, scope in stages
     ]
     yield Parts(
+        prepare=bucket.look,  # a partition that nobody has begun begins with these rules
         units={"rules": bucket, **{member.group: member for member in members}},
         collectors=[MemberCollector(lambda: members), RuleCollector(members)],
         status=lambda: status_of(members),

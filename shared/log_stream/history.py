@@ -21,6 +21,9 @@ _PULL = 1000
 _PULL_SECONDS = 10.0
 _CONSUMER_LIFE_SECONDS = 60
 _NO_MORE = frozenset({"404", "408"})
+_NO_RESPONDERS = "503"
+_UNHEARD_TIMES = 100
+_UNHEARD_SECONDS = 0.05
 
 
 class Stored(Struct, frozen=True, gc=False):
@@ -79,15 +82,15 @@ async def pages(client: Client, stream: str, span: Span = ALL) -> AsyncIterator[
         while left:
             count = min(_PULL, left)
             # Messages may be replaced or deleted meanwhile: then there are fewer, and no more come.
-            ask = {"batch": count, "no_wait": True}
-            arrived = page.expect(count)
-            await client.publish(
-                f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{made['name']}",
-                msgspec.json.encode(ask),
-                reply=subscription.subject,
-            )
+            ask = msgspec.json.encode({"batch": count, "no_wait": True})
+            subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{made['name']}"
             async with asyncio.timeout(_PULL_SECONDS):
-                await arrived
+                while True:
+                    arrived = page.expect(count)
+                    await client.publish(subject, ask, reply=subscription.subject)
+                    if await arrived:
+                        break
+                    await asyncio.sleep(_UNHEARD_SECONDS)
             left = 0 if page.ended else left - count
             yield page.messages
     finally:
@@ -103,11 +106,16 @@ class _Page:
         self.messages: list[Stored] = []
         self.ended = False
         """Whether the stream held no more."""
+        self._unheard = 0
         self._count = 0
-        self._arrived: asyncio.Future[None] | None = None
+        self._arrived: asyncio.Future[bool] | None = None
 
-    def expect(self, count: int) -> asyncio.Future[None]:
-        """Begin a new page; the future is done when all of it is there."""
+    def expect(self, count: int) -> asyncio.Future[bool]:
+        """Begin a new page; the future is done when all of it is there.
+
+        False: nobody heard the pull. In a cluster, a consumer that was made just now may not be
+        known yet to the server that we are connected to.
+        """
         self.messages, self._count = [], count
         self._arrived = asyncio.get_running_loop().create_future()
         return self._arrived
@@ -120,7 +128,11 @@ class _Page:
         status = reply.status_of(msg)
         if status and status["Status"] in _NO_MORE:
             self.ended = True
-            arrived.set_result(None)
+            arrived.set_result(True)
+            return
+        if status and status["Status"] == _NO_RESPONDERS and self._unheard < _UNHEARD_TIMES:
+            self._unheard += 1
+            arrived.set_result(False)
             return
         if status:
             arrived.set_exception(
@@ -137,8 +149,10 @@ class _Page:
         for subject, reply_to, headers, data in some:
             _, sequence, _, arrival_ns, _ = reply.last_tokens_of(reply_to)
             self.messages.append(Stored(int(sequence), int(arrival_ns), subject, data, headers))
+        if self.messages:
+            self._unheard = _UNHEARD_TIMES  # it is known; a later silence is another trouble
         if len(self.messages) >= self._count:
-            arrived.set_result(None)
+            arrived.set_result(True)
 
 
 def _nothing() -> None:

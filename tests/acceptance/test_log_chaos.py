@@ -1,7 +1,7 @@
 """Results are a pure function of the log: members killed, frozen, added, stopped; servers too.
 
 Every result that the log demands is there once, and in the order of its key, byte for byte as
-an undisturbed fold makes them. `make chaos SEEDS=100` tries more seeds than CI.
+an undisturbed fold makes them. `make chaos-seeds SEEDS=100` tries more seeds than CI.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 import uvloop
 
 from shared import jetstream
@@ -12,13 +13,43 @@ from shared.broker import connected
 from shared.jetstream import BROKER_ERRORS
 from shared.settings import BrokerSettings
 from tests.eventually import eventually
+from tests.proxy import proxy
 from tests.server import Server
+
+
+async def test_a_connection_that_takes_nothing_is_closed_all_the_same(server: Server) -> None:
+    async with (
+        proxy(server.port) as network,
+        asyncio.timeout(10),
+        connected(BrokerSettings(url=network.url), "test") as broker,
+    ):
+        network.part("lost")
+        for _ in range(30):
+            await broker.client.publish("nobody.listens", bytes(1_000_000))
 
 
 def test_a_write_on_a_broken_connection_raises_no_other_errors(server: Server) -> None:
     # As services run: asyncio's own loop takes writes on a closed transport without a word.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_write_on_what_is_broken(server.url))
+
+
+@pytest.mark.parametrize("megabytes", [0, 30], ids=["nothing is under way", "much is under way"])
+async def test_a_connection_that_fell_silent_is_given_up_and_made_anew(
+    server: Server, megabytes: int
+) -> None:
+    async with (
+        proxy(server.port) as network,
+        connected(BrokerSettings(url=network.url), "test") as broker,
+    ):
+        found = asyncio.Event()
+        broker.on_reconnect(found.set)
+        network.part("lost")
+        network.heal()  # for new connections; nobody tells the old one
+        for _ in range(megabytes):
+            await broker.client.publish("nobody.listens", bytes(1_000_000))
+        await asyncio.wait_for(found.wait(), 30)
+        await jetstream.call(broker.client, "INFO")
 
 
 async def _write_on_what_is_broken(url: str) -> None:

@@ -1,0 +1,1 @@
+"""Chaos: three services under traffic, harmed one way after another, judged by one judge."""
