@@ -22,8 +22,8 @@ from tests.eventually import eventually
 from tests.processes import Process, end_all
 
 PARTITIONS = 16
-BEGIN_S = 1_795_420_800
-"""2026-11-23T08:00:00Z."""
+BEGIN_S = 1_793_692_800
+"""2026-11-03T08:00:00Z: so far back that no payment of a test lies ahead of its arrival."""
 _UNDER_WAY = 200
 
 
