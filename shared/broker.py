@@ -25,6 +25,8 @@ _UNANSWERED_PINGS = 2
 """A server that is silent for so many pings is lost. nats-py's defaults give it up to six minutes,
 in which a member behind a network that dropped its connection without a word does nothing."""
 
+_CUT_OFF = (ConnectionResetError, BrokenPipeError, nats.errors.UnexpectedEOF)
+
 
 class BrokerUnreachableError(Exception):
     """No server answers under the URL, or none lets us in; says which and what to start."""
@@ -57,6 +59,7 @@ class Broker:
         if self.connected:
             self.connected = False
             self._looking = True
+            self.last_error = ""
             _log.warning("broker lost", url=self.url)
 
     async def found(self) -> None:
@@ -77,6 +80,8 @@ class Broker:
 
     async def failed(self, error: Exception) -> None:
         """Log what nats-py reports beside any call; while the server is looked for, once each."""
+        if isinstance(error, _CUT_OFF) and self.last_error and not self.connected:
+            return  # the server has said why, and then hung up
         self.last_error = _describe(error)
         if self.connected or (self._looking and self.last_error not in self._said):
             if self._looking:

@@ -91,6 +91,7 @@ def service_user(needs: ServiceNeeds) -> User:
             _inbox(needs.name),
             *(subject for verb in _DISCOVERY for subject in _discovered(verb, needs.name)),
             f"headrace.status.{needs.name}",
+            f"headrace.instances.{needs.name}",
         ),
         answers=True,
     )
@@ -285,6 +286,7 @@ def _asked() -> Iterator[str]:
     for verb in _DISCOVERY:
         yield from (f"$SRV.{verb}", f"$SRV.{verb}.>")
     yield "headrace.status.*"
+    yield "headrace.instances.*"
 
 
 def _discovered(verb: str, service: str) -> tuple[str, ...]:

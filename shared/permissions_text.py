@@ -95,8 +95,9 @@ def _results_of(user: User) -> Iterator[str]:
 
 
 def _responses(subject: str) -> str:
-    """Several instances of a service answer discovery, each by itself."""
-    return ", response_type: stream" if subject.startswith("$SRV.") else ""
+    """Several instances of a service answer discovery, and for their state, each by itself."""
+    every = subject.startswith(("$SRV.", "headrace.instances."))
+    return ", response_type: stream" if every else ""
 
 
 def _of_streams(subject: str) -> str:
