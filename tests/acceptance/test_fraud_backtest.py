@@ -49,7 +49,18 @@ RULES: tuple[dict[str, Any], ...] = (
         "limit": {"operator": ">=", "value": 12},
         "version": 1,
     },
-    {"id": "tested", "kind": "small_then_large", "state": "shadow", "version": 1},
+    {
+        "id": "tested",
+        "kind": "small_then_large",
+        "parameters": {
+            "small_amount": "12",
+            "small_count": 2,
+            "large_amount": "60",
+            "window": "2h",
+        },
+        "state": "shadow",
+        "version": 1,
+    },
     {
         "id": "scored",
         "where": "score >= 0",
