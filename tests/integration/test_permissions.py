@@ -134,7 +134,9 @@ async def test_an_answer_from_outside_the_account_is_stored_nowhere(
         before = await held(op.client)
         await one.client.publish(subject, b'{"value": 1}', reply=target)
         # What came first is answered first.
-        await one.client.request("$JS.API.INFO" if user == "dashboard" else "telemetry.cpu", b"{}")
+        await one.client.request(
+            "$JS.API.INFO" if user == "dashboard" else "telemetry.cpu", b"{}", timeout=5
+        )
         after = await held(op.client)
         del before["TELEMETRY"], after["TELEMETRY"]
         assert after == before
@@ -157,7 +159,9 @@ async def test_the_dashboard_sees_states_and_results(secure: SecureServer) -> No
         await one.client.flush()
         await jetstream.publish(detector.client, "fraud.alerts.card-9", b'{"card": "card-9"}')
         assert (await alert.next_msg(timeout=5)).data == b'{"card": "card-9"}'
-        newest = await one.client.request("$JS.API.DIRECT.GET.FRAUD.fraud.alerts.card-9", b"")
+        newest = await one.client.request(
+            "$JS.API.DIRECT.GET.FRAUD.fraud.alerts.card-9", b"", timeout=5
+        )
         assert newest.data == b'{"card": "card-9"}'
         info = await jetstream.call(one.client, "STREAM.INFO.FRAUD")
         assert info["state"]["messages"] > 0
