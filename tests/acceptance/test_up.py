@@ -26,6 +26,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 SERVER = "nats-server"
 WORKER = "services.invoice_worker"
 READY_SECONDS = 60
+PROCESSES = 4
+"""A server and three services; where there is a server already, one service twice."""
 
 
 class Up:
@@ -88,7 +90,7 @@ async def test_ready_says_what_to_type_and_a_signal_ends_everything(
         await eventually(running.said("Ctrl-C stops everything"))
         assert f"nats -s {running.url} pub -J jobs.invoice.demo" in running.text
         started = children(running.process.pid)
-        assert len(started) == 3
+        assert len(started) == PROCESSES
         running.process.send_signal(number)
         assert await running.ended() == 0, running.text
         assert not any(alive(pid) for pid in started)
@@ -153,7 +155,7 @@ async def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     async with up(tmp_path, "--port", "0") as running:
         await eventually(running.said("ready after"), READY_SECONDS)
         started = children(running.process.pid)
-        assert len(started) == 3
+        assert len(started) == PROCESSES
         running.process.kill()
         await running.ended()
         await eventually(lambda: not any(alive(pid) for pid in started))
@@ -164,7 +166,7 @@ async def test_several_of_one_service(tmp_path: Path, server: Server) -> None:
         tmp_path, "--scale", "invoice_worker=2", NATS_URL=server.url, LOG_LEVEL="warning"
     ) as running:
         await eventually(running.said("ready after"), READY_SECONDS)
-        assert len(children(running.process.pid)) == 3
+        assert len(children(running.process.pid)) == PROCESSES
         running.process.send_signal(signal.SIGINT)
         assert await running.ended() == 0
         assert "nats-server runs" not in running.text
