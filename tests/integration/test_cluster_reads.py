@@ -13,6 +13,7 @@ from shared import dead_letters, jetstream
 from shared.dead_letters import Selection
 from shared.log_stream import history
 from tests.cluster import SERVERS, cluster
+from tests.eventually import eventually
 
 READS = 60
 
@@ -46,4 +47,12 @@ async def one_message(client: Client, stream: str, subject: str) -> None:
     """Make a stream on all servers that holds one message."""
     config = {"name": stream, "subjects": [subject], "num_replicas": SERVERS}
     await jetstream.call(client, f"STREAM.CREATE.{stream}", config)
-    await jetstream.publish(client, subject, b"")
+
+    async def stored() -> bool:
+        try:  # nobody may lead the new stream yet; a repeat carries the same id
+            await jetstream.publish(client, subject, b"", {"Nats-Msg-Id": "one"}, timeout=1)
+        except jetstream.BROKER_ERRORS:
+            return False
+        return True
+
+    await eventually(stored, 30)
