@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from shared.contracts import headers
+from shared.queue_streams import WorkQueue
 from shared.registry import MessageType, ServiceEntry
-from shared.topology import Log, PartitionedLog, Topology, WorkQueue
+from shared.topology import Log, PartitionedLog, Topology
 
 _PARAMETER: Final = re.compile(r"<([^>]+)>")
 _REF: Final = "#/components/schemas/{name}"

@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 
 from shared import jetstream
 from shared.contracts import headers
-from shared.topology import DEAD_LETTERS, NANOSECONDS
+from shared.topology import DEAD_LETTERS
 
 _PAGE_MESSAGES = 1000
 _NO_RESPONDERS = "503"
@@ -209,7 +209,7 @@ def _consumer_config(selection: Selection, sequence: int, *, bodies: bool) -> di
         "headers_only": not bodies,
         "mem_storage": True,
         "num_replicas": 1,
-        "inactive_threshold": _CONSUMER_LIFE_SECONDS * NANOSECONDS,
+        "inactive_threshold": _CONSUMER_LIFE_SECONDS * jetstream.NANOSECONDS,
     }
 
 
@@ -221,7 +221,7 @@ async def _pull(client: Client, consumer: str, count: int) -> list[DeadLetter]:
     request = {
         "batch": count,
         "max_bytes": _PAGE_BYTES,
-        "expires": int(_PULL_SECONDS * NANOSECONDS),
+        "expires": int(_PULL_SECONDS * jetstream.NANOSECONDS),
     }
     inbox = client.new_inbox()
 

@@ -17,6 +17,9 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+NANOSECONDS = 1_000_000_000
+"""In a second: the server's API counts times and durations in them."""
+
 NOT_FOUND = frozenset({10014, 10037, 10059})
 """Error codes: no such consumer, message, stream."""
 

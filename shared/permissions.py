@@ -16,21 +16,19 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from shared.buckets import KeyValueBucket, ObjectBucket
 from shared.log_stream.generation import prefix_of
 from shared.log_stream.stage import Stage
+from shared.queue_streams import Schedules, WorkQueue
 from shared.topology import (
     ATTEMPTS,
     DEAD_LETTERS,
     LEASES,
     Durable,
-    KeyValueBucket,
     Log,
-    ObjectBucket,
     PartitionedLog,
-    Schedules,
     Stream,
     Topology,
-    WorkQueue,
 )
 
 PUBLISHER = "publisher"

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from shared import jetstream
 from shared.logs import logger
 from shared.settings import StreamSettings
-from shared.topology import NANOSECONDS, Durable, Log, PartitionedLog, Stream, Topology
+from shared.topology import Durable, Log, PartitionedLog, Stream, Topology
 
 _log = logger("provision")
 
@@ -150,7 +150,7 @@ async def _plan_stream(client: Client, stream: Stream, settings: StreamSettings)
     want = stream.config() | {"num_replicas": settings.replicas}
     aged = isinstance(stream, Log | PartitionedLog) and not stream.keep
     if aged and settings.max_age_days is not None:
-        want["max_age"] = int(settings.max_age_days * 86_400 * NANOSECONDS)
+        want["max_age"] = int(settings.max_age_days * 86_400 * jetstream.NANOSECONDS)
     if 0 < want["max_age"] < want.get("duplicate_window", 0):
         want["duplicate_window"] = want["max_age"]
     name = want["name"]

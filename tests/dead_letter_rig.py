@@ -9,8 +9,9 @@ from nats.aio.client import Client
 from shared import jetstream
 from shared.contracts import headers
 from shared.provision import provision
+from shared.queue_streams import WorkQueue
 from shared.settings import StreamSettings
-from shared.topology import DEAD_LETTERS, Topology, WorkQueue
+from shared.topology import DEAD_LETTERS, Topology
 
 QUEUE = "JOBS"
 BODY = b'{"order_id": "SO-1",  "spaced":   true}'

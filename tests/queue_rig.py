@@ -15,8 +15,9 @@ from shared.broker import Broker, connected
 from shared.dead_letters import DeadLetter, Selection, read
 from shared.deadline import Deadline
 from shared.provision import provision
+from shared.queue_streams import WorkQueue
 from shared.settings import BrokerSettings, StreamSettings
-from shared.topology import ATTEMPTS, DEAD_LETTERS, Durable, Topology, WorkQueue
+from shared.topology import ATTEMPTS, DEAD_LETTERS, Durable, Topology
 from shared.work_queue import Backoff, Decoder, Handler, Worker, WorkerPolicy, json_body
 
 T = TypeVar("T")

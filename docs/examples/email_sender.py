@@ -12,10 +12,11 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from shared.queue_service import QueueService, serve_queue
+from shared.queue_streams import Schedules, WorkQueue
 from shared.registry import MessageType, ServiceEntry
 from shared.service import load_settings
 from shared.settings import ProcessSettings
-from shared.topology import ATTEMPTS, DEAD_LETTERS, Durable, Schedules, Topology, WorkQueue
+from shared.topology import ATTEMPTS, DEAD_LETTERS, Durable, Topology
 from shared.work_queue import (
     Ack,
     Backoff,

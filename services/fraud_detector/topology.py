@@ -16,11 +16,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from services.fraud_detector.settings import PartitionSettings
+from shared.buckets import KeyValueBucket
 from shared.log_stream.stage import Stage
 from shared.topology import (
     DEAD_LETTERS,
     LEASES,
-    KeyValueBucket,
     Log,
     PartitionedLog,
     Source,

@@ -5,15 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from services.invoice_worker.settings import QueueSettings
+from shared.buckets import ObjectBucket
+from shared.queue_streams import Schedules, WorkQueue
 from shared.topology import (
     ATTEMPTS,
     DEAD_LETTERS,
     Durable,
     Log,
-    ObjectBucket,
-    Schedules,
     Topology,
-    WorkQueue,
 )
 
 SERVICE = "invoice_worker"

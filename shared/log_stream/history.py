@@ -15,7 +15,6 @@ from nats.aio.msg import Msg
 from shared import jetstream, reply
 from shared.log_stream import frames
 from shared.log_stream.frames import Frame
-from shared.topology import NANOSECONDS
 
 _PULL = 1000
 _PULL_SECONDS = 10.0
@@ -59,7 +58,7 @@ async def pages(client: Client, stream: str, span: Span = ALL) -> AsyncIterator[
     config: dict[str, object] = {
         "ack_policy": "none",
         "mem_storage": True,
-        "inactive_threshold": _CONSUMER_LIFE_SECONDS * NANOSECONDS,
+        "inactive_threshold": _CONSUMER_LIFE_SECONDS * jetstream.NANOSECONDS,
     }
     if span.subject:
         config["filter_subject"] = span.subject
@@ -161,5 +160,5 @@ def _nothing() -> None:
 
 def _time(arrival_ns: int) -> str:
     """Return an arrival time as the server reads it, with all its nanoseconds."""
-    seconds, rest = divmod(arrival_ns, NANOSECONDS)
+    seconds, rest = divmod(arrival_ns, jetstream.NANOSECONDS)
     return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

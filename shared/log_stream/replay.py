@@ -27,7 +27,6 @@ from shared.log_stream.policy import LogPolicy, Ownership
 from shared.log_stream.position import FencedError
 from shared.log_stream.stage import Stage, StageEntry
 from shared.logs import logger
-from shared.topology import NANOSECONDS
 
 _log = logger("replay")
 
@@ -144,7 +143,7 @@ async def sequence_at(client: Client, stream: str, when: dt.datetime) -> int:
         "headers_only": True,
         "deliver_policy": "by_start_time",
         "opt_start_time": time,
-        "inactive_threshold": NANOSECONDS,
+        "inactive_threshold": jetstream.NANOSECONDS,
     }
     made = await jetstream.call(
         client, f"CONSUMER.CREATE.{stream}", {"stream_name": stream, "config": config}

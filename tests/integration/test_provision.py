@@ -12,8 +12,9 @@ from nats.aio.client import Client
 from shared import jetstream, registry
 from shared.cli.topologies import united
 from shared.provision import ProvisionRefusedError, plan, provision, render
+from shared.queue_streams import WorkQueue
 from shared.settings import StreamSettings
-from shared.topology import Durable, Log, PartitionedLog, Source, Stream, Topology, WorkQueue
+from shared.topology import Durable, Log, PartitionedLog, Source, Stream, Topology
 from tests.headrace import headrace
 from tests.server import Server
 

@@ -12,7 +12,8 @@ from shared import registry
 from shared.cli.permissions import needs_of
 from shared.permissions import ServiceNeeds, User, service_user, users
 from shared.permissions_text import configuration, table
-from shared.topology import ATTEMPTS, DEAD_LETTERS, LEASES, Schedules
+from shared.queue_streams import Schedules
+from shared.topology import ATTEMPTS, DEAD_LETTERS, LEASES
 
 ROOT = Path(__file__).parents[2]
 NEEDS = [needs_of(entry) for entry in registry.services()]
