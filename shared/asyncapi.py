@@ -112,16 +112,14 @@ def _stream_of(subject: str, topology: Topology) -> WorkQueue | Log | Partitione
 
 
 def _takes(filters: Iterable[str], subject: str) -> bool:
-    tokens = subject.split(".")
-    return any(_matches(one.split("."), tokens) for one in filters)
+    return any(_matches(one.split("."), subject.split(".")) for one in filters)
 
 
 def _matches(wanted: Sequence[str], tokens: Sequence[str]) -> bool:
     if wanted[-1] == ">":
-        wanted, tokens = (
-            wanted[:-1],
-            tokens[: len(wanted) - 1] if len(tokens) >= len(wanted) else (),
-        )
+        if len(tokens) < len(wanted):
+            return False
+        wanted, tokens = wanted[:-1], tokens[: len(wanted) - 1]
     return len(wanted) == len(tokens) and all(
         one in {"*", token} for one, token in zip(wanted, tokens, strict=True)
     )

@@ -158,6 +158,14 @@ async def next_message(
     return await _get(client, stream, {"seq": sequence, "next_by_subj": subject})
 
 
+async def subject_counts(
+    client: Client, stream: str, subject: str, timeout: float = _REQUEST_TIMEOUT_SECONDS
+) -> dict[str, int]:
+    """Return how many messages each subject has that matches a filter, up to 100,000 subjects."""
+    info = await call(client, f"STREAM.INFO.{stream}", {"subjects_filter": subject}, timeout)
+    return info["state"].get("subjects") or {}
+
+
 async def delete_message(client: Client, stream: str, sequence: int) -> bool:
     """Delete one message; False if it was gone already."""
     try:

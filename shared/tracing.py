@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from shared import trace
 from shared.contracts import headers
 from shared.logs import logger
 
@@ -90,11 +89,6 @@ def step(name: str, parent: str, **facts: str | float | bool) -> Iterator[None]:
         yield
     finally:
         record(Span(name, parent, start_ns, time.time_ns(), facts))
-
-
-def parent_of(given: Mapping[str, str] | None, identity: str) -> str:
-    """Return the `traceparent` that a message's spans hang under."""
-    return trace.outgoing(given or {}, identity)
 
 
 def sampled(given: Mapping[str, str] | None) -> bool:

@@ -23,8 +23,8 @@ from shared.contracts.payments import (
     FraudAlert,
     FraudScore,
 )
+from shared.letters import Origin, about
 from shared.log_stream.fold import Event, Output
-from shared.work_queue.park import one_line
 
 SCORES_KEPT: Final = "720h"
 _SCORE_HEADERS: Final = {headers.TTL: SCORES_KEPT}
@@ -52,8 +52,8 @@ def alert(event: Event, payment: Payment, finding: Finding) -> Output:
     )
     prefix = SHADOW_PREFIX if rule.state == "shadow" else ALERTS_PREFIX
     identity = f"{PAYMENTS.name}:{event.sequence}"
-    about = {headers.TRACE_PARENT: trace.outgoing(event.headers or {}, identity)}
-    return Output(f"{prefix}.{payment.card}", msgspec.json.encode(body), about)
+    traced = {headers.TRACE_PARENT: trace.outgoing(event.headers or {}, identity)}
+    return Output(f"{prefix}.{payment.card}", msgspec.json.encode(body), traced)
 
 
 def score(payment: Payment, value: float, learned: int) -> Output:
@@ -75,39 +75,18 @@ def dead_payment(event: Event, refusal: Refusal) -> Output:
     Body and headers are else as they were. It is stored in `FRAUD`, and taken over as
     `dead.fraud_detector.<reason>`.
     """
-    arrival = dt.datetime.fromtimestamp(event.arrival_ns // 1_000_000_000, dt.UTC)
-    given = headers.without_instructions(event.headers)
-    about = {
-        **{masked(name): masked(value) for name, value in given.items()},
-        headers.DEAD_REASON: refusal.reason,
-        headers.DEAD_ERROR: one_line(masked(refusal.error)),
-        headers.DEAD_ATTEMPTS: "1",
-        headers.DEAD_STREAM: PAYMENTS.name,
-        headers.DEAD_SUBJECT: masked(
-            f"{PAYMENTS_PREFIX}.{event.subject.removeprefix(EVENT_PREFIX)}"
-        ),
-        headers.DEAD_SEQUENCE: str(event.sequence),
-        headers.DEAD_TIME: arrival.isoformat().replace("+00:00", "Z"),
-    }
-    if event.headers and (message_id := event.headers.get(headers.MESSAGE_ID)):
-        about[headers.DEAD_ID] = masked(message_id)
-    return Output(f"{DEAD_PREFIX}.{refusal.reason}", masked_body(event.data), about)
+    given = {masked(name): masked(value) for name, value in (event.headers or {}).items()}
+    subject = f"{PAYMENTS_PREFIX}.{event.subject.removeprefix(EVENT_PREFIX)}"
+    origin = Origin(PAYMENTS.name, masked(subject), event.sequence, event.arrival)
+    told = about(given, origin, refusal.reason, masked(refusal.error))
+    return Output(f"{DEAD_PREFIX}.{refusal.reason}", masked_body(event.data), told)
 
 
 def dead_rule(event: Event, key: str, revision: int, text: str, why: str) -> Output:
     """Return the dead letter of a rule that cannot be used, as it stands in the bucket."""
-    arrival = dt.datetime.fromtimestamp(event.arrival_ns // 1_000_000_000, dt.UTC)
-    stream = RULES.stream
-    about = {
-        headers.DEAD_REASON: "invalid",
-        headers.DEAD_ERROR: one_line(masked(why)),
-        headers.DEAD_ATTEMPTS: "1",
-        headers.DEAD_STREAM: stream,
-        headers.DEAD_SUBJECT: RULES.subject(key),
-        headers.DEAD_SEQUENCE: str(revision),
-        headers.DEAD_TIME: arrival.isoformat().replace("+00:00", "Z"),
-    }
-    return Output(f"{DEAD_PREFIX}.invalid", masked_body(text.encode()), about)
+    origin = Origin(RULES.stream, RULES.subject(key), revision, event.arrival)
+    told = about(None, origin, "invalid", masked(why))
+    return Output(f"{DEAD_PREFIX}.invalid", masked_body(text.encode()), told)
 
 
 def rfc3339(time_ms: int) -> str:

@@ -16,9 +16,9 @@ from shared.cli import doctor_checks as checks
 from shared.cli import terminal
 from shared.cli.doctor_checks import Finding, PartitionFacts
 from shared.cli.topologies import united
-from shared.jetstream import JetStreamError
 from shared.log_stream.guard import nanoseconds
-from shared.log_stream.records import read_record
+from shared.log_stream.position import Position
+from shared.log_stream.records import pending, read_record
 from shared.log_stream.stage import Stage
 from shared.settings import StreamSettings
 from shared.topology import DEAD_LETTERS, LEASES
@@ -64,7 +64,8 @@ async def _doctor(monitor: str | None) -> list[Finding]:
             found += [one for info in infos.values() if (one := check(info)) is not None]
         found += await _partitions(client, stages, infos)
         if DEAD_LETTERS.name in infos:
-            found.append(checks.dead_letters(await _subjects(client, DEAD_LETTERS.name, "dead.>")))
+            letters = await jetstream.subject_counts(client, DEAD_LETTERS.name, "dead.>")
+            found.append(checks.dead_letters(letters))
     return found
 
 
@@ -121,22 +122,11 @@ async def _partitions(
     return found
 
 
-async def _look(client: Client, stage: Stage, number: int) -> tuple[Any, int | None]:
+async def _look(client: Client, stage: Stage, number: int) -> tuple[Position, int | None]:
     _, record = await read_record(client, stage, number)
-    durable = f"CONSUMER.INFO.{stage.source.name}.{stage.durable(number)}"
-    try:
-        return record, int((await jetstream.call(client, durable))["num_pending"])
-    except JetStreamError as error:
-        if error.err_code not in jetstream.NOT_FOUND:
-            raise
-        return record, None
+    return record, await pending(client, stage, number)
 
 
 async def _alive(client: Client, group: str) -> frozenset[str]:
-    subjects = await _subjects(client, LEASES.name, f"leases.{group}.*")
+    subjects = await jetstream.subject_counts(client, LEASES.name, f"leases.{group}.*")
     return frozenset(subject.rpartition(".")[2] for subject in subjects)
-
-
-async def _subjects(client: Client, stream: str, subject: str) -> dict[str, int]:
-    info = await jetstream.call(client, f"STREAM.INFO.{stream}", {"subjects_filter": subject})
-    return info["state"].get("subjects") or {}

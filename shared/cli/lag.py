@@ -11,11 +11,9 @@ from nats.aio.client import Client
 from rich.live import Live
 from rich.table import Table
 
-from shared import jetstream
 from shared.cli import terminal
 from shared.cli.log_services import log_service, log_services, of_service
-from shared.jetstream import JetStreamError
-from shared.log_stream import position
+from shared.log_stream.records import pending, read_record
 from shared.log_stream.stage import Stage
 
 _REFRESH_SECONDS = 1.0
@@ -76,21 +74,14 @@ async def _lag(service: str | None, *, once: bool) -> None:
 
 
 async def _row(client: Client, stage: Stage, number: int) -> Row:
-    _, record = await position.read(client, stage.target.name, stage.position(number))
-    durable = f"CONSUMER.INFO.{stage.source.name}.{stage.durable(number)}"
-    try:
-        pending = int((await jetstream.call(client, durable))["num_pending"])
-    except JetStreamError as error:
-        if error.err_code not in jetstream.NOT_FOUND:
-            raise
-        pending = None
+    _, record = await read_record(client, stage, number)
     return Row(
         group=stage.group,
         partition=number,
         owner=record.owner,
         epoch=record.epoch,
         position=record.sequence,
-        lag=pending,
+        lag=await pending(client, stage, number),
         snapshot=record.snapshot.sequence if record.snapshot else None,
     )
 

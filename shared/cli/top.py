@@ -199,11 +199,8 @@ async def _instances(
 
 async def _letters(client: Client) -> dict[str, int]:
     try:
-        info = await jetstream.call(
-            client, f"STREAM.INFO.{DEAD_LETTERS.name}", {"subjects_filter": "dead.>"}
-        )
+        return await jetstream.subject_counts(client, DEAD_LETTERS.name, "dead.>")
     except JetStreamError as error:
         if error.err_code not in jetstream.NOT_FOUND:
             raise
         return {}
-    return info["state"].get("subjects") or {}

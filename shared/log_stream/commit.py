@@ -13,47 +13,30 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import nats.errors
 from msgspec.structs import replace
 from nats.aio.client import Client
 
-from shared import atomic_batch, jetstream, tracing
+from shared import atomic_batch, jetstream, trace, tracing
 from shared.atomic_batch import BatchMessage, replaces
-from shared.contracts import headers
 from shared.jetstream import JetStreamError
 from shared.log_stream import position
 from shared.log_stream.fold import Event, Output
 from shared.log_stream.guard import Place
 from shared.log_stream.position import FencedError, Manifest, Position
 from shared.log_stream.stage import Stage
+from shared.log_stream.waiting_line import Emitted, WaitingLine
 from shared.logs import logger
 from shared.tracing import Facts, Span
 
 _log = logger("commit")
 
-_MOST_OUTPUTS = atomic_batch.MAX_MESSAGES - 1
-_MOST_BYTES = 4_000_000
 _TIMEOUT_SECONDS = 2.0
 _RETRY_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
-
-
-class _Emitted:
-    """The outputs of one event that are not committed yet."""
-
-    __slots__ = ("arrival_ns", "done", "outputs", "sequence", "traced")
-
-    def __init__(self, event: Event, outputs: Sequence[Output], done: int) -> None:
-        self.sequence = event.sequence
-        self.arrival_ns = event.arrival_ns
-        self.outputs = outputs
-        self.done = done
-        given = event.headers
-        self.traced = given if tracing.enabled() and tracing.sampled(given) else None
 
 
 class Committer:
@@ -70,19 +53,14 @@ class Committer:
         self._client = client
         self._stream = stage.target.name
         self._source = stage.source.name
-        self._prefix = stage.outputs
-        self._label = {headers.STAGE: stage.label} if stage.label else {}
         self._subject = stage.position(partition)
         self._about = stage.record_headers
         self._fence, self.record = claimed
         self._still_ours = still_ours
-        self._waiting: deque[_Emitted] = deque()
+        self._line = WaitingLine(stage)
         self._some = asyncio.Event()
         self._moved = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._under_way = 0
-        self._traced: list[_Emitted] = []
-        """Events that are traced, and wholly in the batch under way."""
         self.waiting_outputs = 0
         self.commits = 0
         self.outputs = 0
@@ -94,7 +72,7 @@ class Committer:
 
     def add(self, event: Event, outputs: Sequence[Output], already_out: int) -> None:
         """Put the outputs of an event in line, without the first `already_out`."""
-        self._waiting.append(_Emitted(event, outputs, already_out))
+        self._line.add(Emitted(event, outputs, already_out))
         self.waiting_outputs += len(outputs) - already_out
         self._some.set()
 
@@ -102,20 +80,19 @@ class Committer:
         """Commit what is in line, one batch after another. Raises `FencedError`, broker errors."""
         while True:
             await self._some.wait()
-            while self._waiting:
-                messages, last = self._take()
-                self._under_way = len(messages)
+            while self._line:
+                batch = self._line.take()
+                last = batch.last
                 await self._write(
-                    messages,
+                    batch.messages,
                     sequence=last.sequence,
                     arrival_ns=last.arrival_ns,
                     outputs=last.done,
                     partial=last.done < len(last.outputs),
                 )
-                if self._traced:
-                    self._trace()
-                self.waiting_outputs -= len(messages)
-                self._under_way = 0
+                if batch.traced:
+                    self._trace(batch.traced)
+                self.waiting_outputs -= len(batch.messages)
                 self._moved.set()
             self._some.clear()
 
@@ -161,43 +138,13 @@ class Committer:
         else:
             await self._write([], snapshot=manifest)
 
-    def _take(self) -> tuple[list[BatchMessage], _Emitted]:
-        messages: list[BatchMessage] = []
-        size = 0
-        while True:
-            emitted = self._waiting[0]
-            about = {headers.SOURCE: f"{self._source}:{emitted.sequence}", **self._label}
-            for output in emitted.outputs[emitted.done : emitted.done + _MOST_OUTPUTS]:
-                if len(messages) == _MOST_OUTPUTS or size > _MOST_BYTES:
-                    return messages, emitted
-                given = output.headers
-                if given and self._prefix:
-                    given = {name: value for name, value in given.items() if name != headers.TTL}
-                messages.append(
-                    BatchMessage(
-                        self._prefix + output.subject,
-                        output.data,
-                        {**given, **about} if given else about,
-                    )
-                )
-                size += len(output.data)
-                emitted.done += 1
-            if emitted.done < len(emitted.outputs):
-                return messages, emitted
-            self._waiting.popleft()
-            if emitted.traced:
-                self._traced.append(emitted)
-            if not self._waiting or len(messages) == _MOST_OUTPUTS or size > _MOST_BYTES:
-                return messages, emitted
-
-    def _trace(self) -> None:
+    def _trace(self, traced: Iterable[Emitted]) -> None:
         """Make a span of each event that a publisher wants traced: from its arrival to here."""
         end_ns = time.time_ns()
-        traced, self._traced = self._traced, []
         for one in traced:
             source = f"{self._source}:{one.sequence}"
             facts: Facts = {"headrace.source": source, "headrace.outputs": len(one.outputs)}
-            parent = tracing.parent_of(one.traced, source)
+            parent = trace.outgoing(one.traced or {}, source)
             tracing.record(Span(f"commit {self._stream}", parent, one.arrival_ns, end_ns, facts))
 
     async def _write(self, messages: list[BatchMessage], **changes: object) -> None:

@@ -8,10 +8,13 @@ must know arrives as an event in the log. So the same log always gives the same 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
+
+from shared.jetstream import NANOSECONDS
 
 CONTROL: Final = "control."
 """Subjects of events that no publisher sends begin with this."""
@@ -28,6 +31,11 @@ class Event(Struct, gc=False, eq=False):
     subject: str
     data: bytes
     headers: Mapping[str, str] | None
+
+    @property
+    def arrival(self) -> dt.datetime:
+        """When the log stored it, UTC, in whole seconds."""
+        return dt.datetime.fromtimestamp(self.arrival_ns // NANOSECONDS, dt.UTC)
 
 
 class Output(Struct, frozen=True, gc=False):

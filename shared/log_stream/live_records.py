@@ -25,10 +25,7 @@ _TIMEOUT_SECONDS = 10.0
 
 async def has_members(client: Client, group: str) -> bool:
     """Tell whether somebody works for a group, as the leases say."""
-    info = await jetstream.call(
-        client, f"STREAM.INFO.{LEASES.name}", {"subjects_filter": f"leases.{group}.*"}
-    )
-    return bool(info["state"].get("subjects"))
+    return bool(await jetstream.subject_counts(client, LEASES.name, f"leases.{group}.*"))
 
 
 async def abort(client: Client, generation: Generation) -> int:

@@ -12,7 +12,6 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
 
 import structlog
 from nats.aio.client import Client
@@ -115,16 +114,12 @@ class Member:
         try:
             await jetstream.publish(self._client, self._lease, b"", ttl, timeout=seconds / 3)
             self._lease_until = asked + seconds * (1 - _MARGIN_SHARE)
-            info = await jetstream.call(
-                self._client,
-                f"STREAM.INFO.{LEASES.name}",
-                {"subjects_filter": f"leases.{self._stage.group}.*"},
-                timeout=seconds / 3,
+            subjects = await jetstream.subject_counts(
+                self._client, LEASES.name, f"leases.{self._stage.group}.*", seconds / 3
             )
         except BROKER_ERRORS as error:
             _log.warning("lease not renewed", member=self._name, error=str(error) or repr(error))
             return
-        subjects: Iterable[str] = info["state"].get("subjects") or {}
         members = sorted(subject.rpartition(".")[2] for subject in subjects)
         if members != self._members:
             _log.info("members changed", group=self._stage.group, members=members)

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from nats.aio.client import Client
 
-from shared import tracing
+from shared import trace, tracing
 from shared.contracts import headers
 from shared.jetstream import BROKER_ERRORS
 from shared.logs import logger
@@ -130,7 +130,7 @@ class Finisher:
         """Make the spans of a delivery: what waited in the queue, what was handled."""
         source = f"{held.stream}:{held.sequence}"
         given = held.message.headers or {}
-        parent = tracing.parent_of(given, given.get(headers.MESSAGE_ID) or source)
+        parent = trace.outgoing(given, given.get(headers.MESSAGE_ID) or source)
         facts: Facts = {
             "messaging.system": "nats",
             "messaging.destination.name": held.message.subject,
