@@ -1,18 +1,27 @@
-"""Users as text: configuration of `nats-server`, and a table for `docs/security.md`. No secrets."""
+"""Users as text: configuration of `nats-server`, a table for `docs/security.md`, new passwords."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from shared.permissions import User, inbox_prefix
 
-Auth = Literal["password", "nkey"]
+Auth = Literal["password", "nkey", "local"]
 
-_HEAD = """\
-# Made by `headrace permissions`; change the topology, not this file.
-# It names no secret: the server takes each value from its environment, and does not start without.
-"""
+LOCAL = "local"
+"""With `local`: the password of every user, and the user of whoever brings no login."""
+
+_MADE = "# Made by `headrace permissions{how}`; change the topology, not this file."
+_CLOSED = (
+    "# It names no secret: the server takes each value from its environment, and does not",
+    "# start without.",
+)
+_OPEN = (
+    "# For a server that only its own machine reaches: every password is `local`, and who brings",
+    "# no login is the user `local`, who may do everything.",
+)
 ACCOUNT = "HEADRACE"
 """The account that holds the streams."""
 
@@ -25,17 +34,30 @@ _ANSWERS = 'allow_responses: {max: 1, expires: "1m"}'
 
 def variable(user: User, auth: Auth) -> str:
     """Return the variable of the server's environment with a user's password or public key."""
-    return f"NATS_{user.name.upper()}_{'PASSWORD' if auth == 'password' else 'NKEY'}"
+    return f"NATS_{user.name.upper()}_{'NKEY' if auth == 'nkey' else 'PASSWORD'}"
 
 
 def configuration(users: Sequence[User], auth: Auth) -> str:
     """Return the block `accounts` of a server's configuration file."""
-    lines = [_HEAD, "accounts {"]
+    made = _MADE.format(how="" if auth == "password" else f" --auth {auth}")
+    lines = [made, *(_OPEN if auth == LOCAL else _CLOSED), ""]
+    if auth == LOCAL:
+        lines += [f"no_auth_user: {LOCAL}", ""]
+    lines.append("accounts {")
     lines += _streams_account(users, auth)
     for user in users:
         if user.outside:
             lines += _outside_account(user, auth)
     return "\n".join([*lines, "}", ""])
+
+
+def new_passwords(users: Iterable[User]) -> str:
+    """Return settings for `compose.yaml`: users that all need a login, and a new secret each.
+
+    A secret has 192 random bits, and is a word to the parser of the server's configuration.
+    """
+    lines = (f"{variable(user, 'password')}=p{secrets.token_hex(24)}" for user in users)
+    return "\n".join(["NATS_USERS=users", *lines, ""])
 
 
 def table(users: Sequence[User]) -> str:
@@ -104,13 +126,15 @@ def _of_streams(subject: str) -> str:
     return f'{{account: {ACCOUNT}, subject: "{subject}"}}'
 
 
-def _users(users: Iterable[User], auth: Auth) -> Iterator[str]:
+def _users(users: Sequence[User], auth: Auth) -> Iterator[str]:
     yield "    users: ["
+    if auth == LOCAL and not all(user.outside for user in users):
+        yield f"      {{user: {LOCAL}}}"
     for user in users:
-        secret = f"${variable(user, auth)}"
+        secret = LOCAL if auth == LOCAL else f"${variable(user, auth)}"
         yield f"      # {user.purpose}. NATS_INBOX_PREFIX={inbox_prefix(user.name)}"
         yield "      {"
-        if auth == "password":
+        if auth != "nkey":
             yield f"        user: {user.name}"
             yield f"        password: {secret}"
         else:

@@ -10,7 +10,7 @@ import typer
 from shared import registry
 from shared.cli import terminal
 from shared.permissions import ServiceNeeds, users
-from shared.permissions_text import configuration, table
+from shared.permissions_text import configuration, new_passwords, table
 from shared.settings import SettingsError
 
 
@@ -19,6 +19,7 @@ class Format(StrEnum):
 
     NATS = "nats"
     TABLE = "table"
+    ENV = "env"
 
 
 class Auth(StrEnum):
@@ -26,13 +27,24 @@ class Auth(StrEnum):
 
     PASSWORD = "password"  # noqa: S105 - the word, no password
     NKEY = "nkey"
+    LOCAL = "local"
 
 
 FormatOption = Annotated[
     Format,
-    typer.Option("--format", help="`nats`: configuration of nats-server; `table`: Markdown."),
+    typer.Option(
+        "--format",
+        help="`nats`: configuration of nats-server; `table`: Markdown; "
+        "`env`: new passwords, as `.env` for compose.yaml.",
+    ),
 ]
-AuthOption = Annotated[Auth, typer.Option(help="Users with a password each, or with an nkey each.")]
+AuthOption = Annotated[
+    Auth,
+    typer.Option(
+        help="Users with a password each, or with an nkey each; "
+        "`local`: for a server that only its own machine reaches, which needs no login."
+    ),
+]
 
 
 def permissions(form: FormatOption = Format.NATS, auth: AuthOption = Auth.PASSWORD) -> None:
@@ -45,7 +57,13 @@ def permissions(form: FormatOption = Format.NATS, auth: AuthOption = Auth.PASSWO
         found = users([needs_of(entry) for entry in registry.services()])
     except SettingsError as error:
         raise terminal.failed(str(error), code=terminal.WRONG_USE) from error
-    text = table(found) if form is Format.TABLE else configuration(found, auth.value)
+    match form:
+        case Format.TABLE:
+            text = table(found)
+        case Format.ENV:
+            text = new_passwords(found)
+        case Format.NATS:
+            text = configuration(found, auth.value)
     for line in text.splitlines():
         terminal.print_line(line)
 

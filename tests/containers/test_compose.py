@@ -26,6 +26,9 @@ from tests.metrics_rig import messages
 WAIT_SECONDS = 120
 COUNTED = "metrics.latency.latency:5s_by_host_count_samples"
 
+LATEST_RESULT = "$JS.API.DIRECT.GET.METRICS.metrics.latency.latency:5s_by_host_avg"
+ENV = ("--format", "env")
+
 Cli = Callable[..., Awaitable[str]]
 
 
@@ -138,6 +141,62 @@ async def test_three_servers_hold_every_stream_and_one_may_die() -> None:
         wanted_books = {("demo", "invoice", f"R3-{n}") for n in (1, 2)}
         await eventually(lambda: _audited(client, wanted_books), WAIT_SECONDS)
         await client.close()
+
+
+async def test_with_passwords_nobody_gets_in_without_and_all_work_as_their_own_user(
+    nats_cli: str,
+) -> None:
+    printed = run("docker", "run", "--rm", image("headrace"), "headrace", "permissions", *ENV)
+    closed = dict(line.split("=") for line in printed.split())
+    project = f"headrace-{secrets.token_hex(3)}"
+    with running(project, **closed, FRAUD_PARTITIONS="2", METRICS_PARTITIONS="2") as stack:
+
+        async def ask(user: str, *arguments: str) -> str:
+            login = ("--user", user, "--password", closed[f"NATS_{user.upper()}_PASSWORD"])
+            inbox = ("--inbox-prefix", f"_INBOX_{user}")
+            return await asyncio.to_thread(
+                run, nats_cli, "-s", stack.url, *login, *inbox, *arguments, stderr=True
+            )
+
+        await ask("publisher", "pub", "-J", "jobs.invoice.demo", body(job("SAFE-1")).decode())
+        await ask("publisher", "pub", "-J", "telemetry.latency", sample("safe", 2).decode())
+        for number in range(8):
+            one = payment(f"safe-{number}", number).decode()
+            await ask("publisher", "pub", "-J", "payments.made.safe", one)
+
+        operator = {"user": "operator", "password": closed["NATS_OPERATOR_PASSWORD"]}
+        async with asyncio.timeout(WAIT_SECONDS):
+            client = await nats.connect(stack.url, inbox_prefix=b"_INBOX_operator", **operator)
+            await books.all_done(client, 1)
+            await eventually(lambda: counted(client, 1, "safe"), WAIT_SECONDS)
+            await eventually(lambda: alerts(client, "velocity-1h"), WAIT_SECONDS)
+            await books.assert_audited(client, {("demo", "invoice", "SAFE-1")})
+            await client.close()
+        assert '"value":2.0' in await ask(
+            "dashboard", "req", "--raw", LATEST_RESULT, "", "--timeout", "5s"
+        )
+        for line in (await stack.headrace("verify", "fraud_detector")).splitlines():
+            assert line.endswith(" equal"), line
+
+        with pytest.raises(nats.errors.Error, match="Authorization Violation"):
+            await nats.connect(stack.url, allow_reconnect=False)
+        assert "Permissions Violation" in await refused(
+            ask("publisher", "stream", "get", "INVOICES", "1")
+        )
+
+
+async def test_a_closed_server_does_not_start_without_its_passwords() -> None:
+    project = f"headrace-{secrets.token_hex(3)}"
+    with running(project, services=["--no-deps", "nats"], NATS_USERS="users") as stack:
+        wanted = "variable reference for 'NATS_FRAUD_DETECTOR_PASSWORD'"
+        await eventually(lambda: wanted in stack.compose("logs", "nats"), WAIT_SECONDS)
+
+
+async def refused(asked: Awaitable[str]) -> str:
+    """Return what a command said when it failed; fail if it did not."""
+    with pytest.raises(AssertionError) as caught:
+        await asked
+    return str(caught.value)
 
 
 async def _audited(client: Client, orders: set[tuple[str, str, str]]) -> bool:

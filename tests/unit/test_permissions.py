@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import permutations
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from shared import registry
 from shared.cli.permissions import needs_of
 from shared.permissions import ServiceNeeds, User, service_user, users
-from shared.permissions_text import configuration, table
+from shared.permissions_text import Auth, configuration, new_passwords, table
 from shared.queue_streams import Schedules
 from shared.topology import ATTEMPTS, DEAD_LETTERS, LEASES
 
@@ -100,10 +101,20 @@ def test_publisher_and_dashboard_have_accounts_of_their_own() -> None:
     assert not any(one.startswith("$JS") for one in USERS["publisher"].publish)
 
 
-def test_the_configuration_in_deploy_is_what_the_topology_gives() -> None:
-    """Run `headrace permissions > deploy/nats/users.conf` where this fails."""
-    kept = (ROOT / "deploy" / "nats" / "users.conf").read_text("utf-8")
-    assert kept == configuration(list(USERS.values()), "password")
+@pytest.mark.parametrize(("name", "auth"), [("users", "password"), ("local", "local")])
+def test_the_configuration_in_deploy_is_what_the_topology_gives(name: str, auth: Auth) -> None:
+    """Run `headrace permissions --auth <auth> > deploy/nats/<name>.conf` where this fails."""
+    kept = (ROOT / "deploy" / "nats" / f"{name}.conf").read_text("utf-8")
+    assert kept == configuration(list(USERS.values()), auth)
+
+
+def test_new_passwords_are_for_every_user_and_never_the_same() -> None:
+    first, second = (new_passwords(USERS.values()).splitlines() for _ in range(2))
+    assert first[0] == second[0] == "NATS_USERS=users"
+    names, values = zip(*(line.split("=") for line in [*first[1:], *second[1:]]), strict=True)
+    assert set(names) == {f"NATS_{name.upper()}_PASSWORD" for name in USERS}
+    assert len(set(values)) == 2 * len(USERS)
+    assert all(re.fullmatch("p[0-9a-f]{48}", value) for value in values)
 
 
 def test_the_table_of_the_docs_is_what_the_topology_gives() -> None:
