@@ -44,10 +44,16 @@ class Broker:
         self.closed = asyncio.Event()
         """Set when the connection is gone for good: the server threw us out."""
         self.last_error = ""
-        self.client: Client = MendedClient()
+        self.client = MendedClient()
         self._hooks: list[ReconnectHook] = []
         self._looking = False
         self._said: set[str] = set()
+
+    @property
+    def server(self) -> str:
+        """Host and port of the server that it is connected to; empty while it is to none."""
+        url = self.client.connected_url
+        return f"{url.hostname}:{url.port}" if url else ""
 
     def on_reconnect(self, hook: ReconnectHook) -> ReconnectHook:
         """Call `hook` after every reconnect; what is returned ends that."""
@@ -67,7 +73,7 @@ class Broker:
         self.connected = True
         self._looking = False
         self._said.clear()
-        _log.info("broker found again", url=self.url)
+        _log.info("broker found again", url=self.url, server=self.server)
         for hook in list(self._hooks):
             hook()
 

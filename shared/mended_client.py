@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 
 
@@ -18,7 +18,7 @@ class NoTlsError(nats.errors.Error):
 
 
 class MendedClient(Client):
-    """nats-py's client, mended in five places.
+    """nats-py's client, mended in five places, and able to leave its server for another.
 
     It takes any subject that the server takes: a subject need not be UTF-8, and decoding it
     strictly ended nats-py's read loop, for good and without a word: one message of a stranger
@@ -37,15 +37,30 @@ class MendedClient(Client):
     before it connected again: for ever, where the other side took nothing any more.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._left: Srv | None = None
+
     def abort(self) -> None:
         """Break the connection at once."""
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
 
+    def leave(self) -> None:
+        """Break the connection, and look for another server first."""
+        self._left = self._current_server
+        self.abort()
+
     async def _attempt_reconnect(self) -> None:
         self.abort()
         await super()._attempt_reconnect()
+
+    async def _select_next_server(self) -> None:
+        if self._left in self._server_pool:
+            self._server_pool.remove(self._left)
+            self._server_pool.append(self._left)
+        await super()._select_next_server()
 
     def _connect_command(self) -> bytes:
         scheme = self._current_server.uri.scheme if self._current_server else ""
@@ -85,6 +100,7 @@ class MendedClient(Client):
     async def _process_connect_init(self) -> None:
         try:
             await super()._process_connect_init()
+            self._left = None
         except (OSError, TimeoutError):
             if self._transport is not None:
                 self._transport.close()  # type: ignore[no-untyped-call]  # nats-py's

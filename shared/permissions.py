@@ -76,6 +76,7 @@ def users(services: Sequence[ServiceNeeds]) -> tuple[User, ...]:
 def service_user(needs: ServiceNeeds) -> User:
     """Return the user of one service."""
     subjects = [
+        f"{_API}.INFO",  # whether the server knows a leader
         *(subject for stream in needs.topology.streams for subject in _on_stream(needs, stream)),
         *(subject for durable in needs.topology.durables for subject in _worked_on(durable)),
         *_shared(needs),

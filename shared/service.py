@@ -29,6 +29,7 @@ from shared.discovery import announced
 from shared.health import Page, PortError, served
 from shared.jetstream import BROKER_ERRORS
 from shared.logs import logger
+from shared.lone_server import leaving_lone_servers
 from shared.metrics import registry_of
 from shared.provision import LeftToOperatorError, ProvisionRefusedError, provision
 from shared.registry import ServiceEntry
@@ -116,7 +117,10 @@ async def _guarded(entry: ServiceEntry, runtime: Runtime, build: Build) -> int:
     deadline = Deadline(runtime.stop_deadline_seconds)
     _listen_to_signals(stop, deadline)
     try:
-        async with connected(runtime.process.broker, entry.name, stop=stop) as broker:
+        async with (
+            connected(runtime.process.broker, entry.name, stop=stop) as broker,
+            leaving_lone_servers(broker),
+        ):
             await _run(entry, runtime, build, broker=broker, stop=stop, deadline=deadline)
     except ProvisionRefusedError as error:
         _log.error("topology refused", differences=str(error).splitlines())
@@ -151,7 +155,7 @@ async def _run(
     async def provision_again() -> None:
         await provision(broker.client, topology, runtime.process.streams)
 
-    _log.info("broker connected", url=broker.url)
+    _log.info("broker connected", url=broker.url, server=broker.server)
     await _until_done(
         provision_again,
         stop,

@@ -33,6 +33,10 @@ class Cluster:
         """Where clients connect: all of them."""
         return ",".join(server.url for server in self._servers.values())
 
+    def urls(self) -> list[tuple[str, str]]:
+        """Name and URL of each."""
+        return [(name, server.url) for name, server in self._servers.items()]
+
     async def kill(self, name: str) -> None:
         """Stop one at once (SIGKILL)."""
         await asyncio.to_thread(self._servers[name].kill)

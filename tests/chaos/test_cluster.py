@@ -13,12 +13,12 @@ from nats.aio.client import Client
 from shared import jetstream
 from shared.jetstream import BROKER_ERRORS
 from tests.chaos.fleet import Setup
-from tests.chaos.parted_cluster import parted_cluster
 from tests.chaos.report import Report
 from tests.chaos.run import under_traffic
 from tests.chaos.traffic import Rates
 from tests.cluster import SERVERS, cluster, leader_of
 from tests.eventually import eventually
+from tests.parted_cluster import parted_cluster
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 

@@ -27,6 +27,10 @@ class PartedCluster:
         """Where clients connect: all of them."""
         return self.servers.url
 
+    def named(self, address: str) -> str:
+        """Return the name of the server that clients reach at this host and port."""
+        return next(name for name, url in self.servers.urls() if url.endswith(address))
+
     def part(self, name: str, way: Way) -> None:
         """Part one server from the others; clients still reach it."""
         for pair, both in self._routes.items():
