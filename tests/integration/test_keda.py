@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,15 @@ from msgspec import Struct
 
 from services.invoice_worker.settings import QueueSettings
 from services.invoice_worker.topology import topology
-from shared import jetstream
+from shared import jetstream, registry
+from shared.log_stream.stage import StageEntry
 from shared.provision import provision
 from shared.settings import StreamSettings
 from tests.eventually import eventually
 from tests.server import Server
 
-KEDA = Path(__file__).parents[2] / "deploy/kubernetes/keda"
+ROOT = Path(__file__).parents[2]
+KEDA = ROOT / "deploy/kubernetes/keda"
 MONITOR = re.compile(r"Starting http monitor on (\S+)")
 
 
@@ -35,12 +37,18 @@ class Trigger(Struct, frozen=True):
     consumer: str
 
 
+SCALED = [
+    found
+    for path in sorted(KEDA.glob("*.yaml"))
+    if (found := yaml.safe_load(path.read_text("utf-8")))["kind"] == "ScaledObject"
+]
 TRIGGERS = [
     Trigger(**{name: trigger["metadata"][name] for name in ("account", "stream", "consumer")})
-    for path in sorted(KEDA.glob("*.yaml"))
-    for trigger in yaml.safe_load(path.read_text("utf-8")).get("spec", {}).get("triggers", [])
+    for scaled in SCALED
+    for trigger in scaled["spec"]["triggers"]
     if trigger["type"] == "nats-jetstream"
 ]
+QUERY = re.compile(r'sum\((?P<metric>\w+)\{group=~?"(?P<groups>[^"]+)"\}\)')
 
 
 @pytest.fixture
@@ -53,6 +61,35 @@ def monitored(tmp_path: Path) -> Iterator[Server]:
 def test_the_triggers_name_durables_of_the_topology() -> None:
     durables = {(one.stream, one.name) for one in topology(QueueSettings()).durables}
     assert {(one.stream, one.consumer) for one in TRIGGERS} == durables
+
+
+def test_every_service_is_scaled() -> None:
+    names = {scaled["spec"]["scaleTargetRef"]["name"] for scaled in SCALED}
+    assert names == {entry.name.replace("_", "-") for entry in registry.services()}
+
+
+def test_log_services_are_scaled_by_the_lag_of_stages_that_have_partitions_to_share() -> None:
+    asked = {
+        scaled["metadata"]["name"].replace("-", "_"): QUERY.fullmatch(trigger["metadata"]["query"])
+        for scaled in SCALED
+        for trigger in scaled["spec"]["triggers"]
+        if trigger["type"] == "prometheus"
+    }
+    stages = {entry.name: entry.stages() for entry in registry.services() if entry.stages()}
+    assert asked.keys() == stages.keys()
+    documented = (ROOT / "docs/operations.md").read_text("utf-8")  # a test holds it to be exposed
+    for service, query in asked.items():
+        assert query
+        assert f"| `{query['metric']}` | `group`, `partition` |" in documented
+        own = {one.stage.group for one in stages[service] if one.stage.source.partitions > 1}
+        counted = {one for one in every_group(stages) if re.fullmatch(query["groups"], one)}
+        assert own <= counted
+        assert counted <= {one.stage.group for one in stages[service]}
+
+
+def every_group(stages: Mapping[str, Sequence[StageEntry]]) -> set[str]:
+    """Return the groups of all services."""
+    return {one.stage.group for entries in stages.values() for one in entries}
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda one: one.consumer)
