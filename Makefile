@@ -18,6 +18,8 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 
 # the services' extras, named as the services with hyphens
 EXTRAS := invoice-worker metrics-aggregator fraud-detector
+IMAGES := headrace $(subst -,_,$(EXTRAS))
+SBOM = $(PY) -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --of JSON
 RESOLVE = $(VENV)/bin/uv pip compile --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
@@ -82,8 +84,10 @@ format: install  ## let ruff format and mend
 bench: install  ## measure; tests/bench, each script prints its ratios
 	$(PY) -m tests.bench
 
-sbom: install  ## write sbom.json, the packages of the lock with their hashes (CycloneDX)
-	$(PY) -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json requirements.lock
+sbom: install  ## write sbom/*.json (CycloneDX): what each image adds to its base, and what development uses
+	@mkdir -p sbom
+	$(SBOM) -o sbom/development.json requirements.lock
+	$(foreach image,$(IMAGES),$(SBOM) -o sbom/$(image).json services/requirements.$(image).lock &&) true
 
 lock: install  ## resolve the dependencies again, into requirements.lock and those of the images
 	$(PY) -m pip install --quiet --disable-pip-version-check uv

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.containers.stack import EVERY_IMAGE, SERVICES, Stack, image, inspected, run
+from tests.containers.stack import EVERY_IMAGE, ROOT, SERVICES, Stack, image, inspected, run
 from tests.eventually import eventually
 
 MOST_BYTES = 250_000_000
@@ -25,6 +27,19 @@ print(json.dumps({
     "pip": importlib.util.find_spec("pip") is not None,
 }))
 """
+INSTALLED = """
+import importlib.metadata, json
+every = importlib.metadata.distributions()
+print(json.dumps([(one.metadata["Name"], one.version) for one in every]))
+"""
+PINNED = re.compile(r"^([\w.-]+)==(\S+) (?:; (\S.*) )?\\$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def bills() -> Path:
+    """Where the bills of materials of all images are."""
+    run("make", "sbom")
+    return ROOT / "sbom"
 
 
 @pytest.mark.parametrize("name", EVERY_IMAGE)
@@ -44,6 +59,25 @@ def test_an_image_holds_its_own_code_and_what_that_needs(name: str) -> None:
     own = SERVICES if name == "headrace" else [name]
     typst = "invoice_worker" in own
     assert found == {"services": own, "known": own, "typst": typst, "pip": False}
+
+
+@pytest.mark.parametrize("name", EVERY_IMAGE)
+def test_the_bill_of_materials_names_what_an_image_adds(bills: Path, name: str) -> None:
+    bill = json.loads((bills / f"{name}.json").read_text("utf-8"))
+    told = {(canonical(one["name"]), one["version"]) for one in bill["components"]}
+    lock = (ROOT / "services" / f"requirements.{name}.lock").read_text("utf-8")
+    elsewhere = {
+        (canonical(one), version) for one, version, marker in PINNED.findall(lock) if marker
+    }
+    found = json.loads(run("docker", "run", "--rm", image(name), "python3", "-c", INSTALLED))
+    added = {(canonical(one), version) for one, version in found if one != "headrace"}
+    assert added <= told
+    assert told - added <= elsewhere  # what only other systems need
+
+
+def canonical(name: str) -> str:
+    """Return the name of a package as all its spellings have it (PEP 503)."""
+    return re.sub("[-_.]+", "-", name).lower()
 
 
 @pytest.mark.parametrize("name", EVERY_IMAGE)
