@@ -33,9 +33,14 @@ def must_not_exist() -> dict[str, str]:
     return {headers.EXPECTED_LAST_SUBJECT_SEQUENCE: "0"}
 
 
+def follows(sequence: int) -> dict[str, str]:
+    """Fence: the newest message under this subject has `sequence`; 0: there is none."""
+    return {headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(sequence)}
+
+
 def replaces(sequence: int) -> dict[str, str]:
     """Fence: the newest message under this subject has `sequence`; it goes, this one stays."""
-    return {headers.EXPECTED_LAST_SUBJECT_SEQUENCE: str(sequence), headers.ROLLUP: "sub"}
+    return {**follows(sequence), **headers.IN_PLACE}
 
 
 async def commit(client: Client, messages: Sequence[BatchMessage], timeout: float = 3.0) -> PubAck:

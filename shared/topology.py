@@ -118,7 +118,8 @@ class PartitionedLog(Struct, frozen=True):
             "max_age": int(self.max_age_days * 86_400 * NANOSECONDS),
             "duplicate_window": int(self.duplicate_window_seconds * NANOSECONDS),
             "allow_atomic": True,
-            "allow_rollup_hdrs": bool(self.beside),
+            # A publisher's roll-up would clear what others have sent.
+            "allow_rollup_hdrs": False,
             "allow_msg_ttl": bool(self.beside),
             "allow_direct": True,
         }

@@ -191,7 +191,7 @@ def latest_stage() -> Stage:
         snapshots=SNAPSHOTS,
         snapshot_prefix="latest-snapshot",
         told=False,
-        record_headers={headers.TTL: "never"},
+        record_headers={headers.TTL: "never", **headers.IN_PLACE},
     )
 
 

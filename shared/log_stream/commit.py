@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from shared import atomic_batch, jetstream, trace, tracing
-from shared.atomic_batch import BatchMessage, replaces
+from shared.atomic_batch import BatchMessage, follows
 from shared.jetstream import JetStreamError
 from shared.log_stream import position
 from shared.log_stream.fold import Event, Output
@@ -155,7 +155,7 @@ class Committer:
             pause = _RETRY_SECONDS
             while True:
                 self._still_ours()
-                last = BatchMessage(self._subject, data, {**replaces(self._fence), **self._about})
+                last = BatchMessage(self._subject, data, {**follows(self._fence), **self._about})
                 try:
                     self._fence = await self._store([*messages, last])
                 except JetStreamError as error:

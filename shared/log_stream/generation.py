@@ -15,6 +15,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.contracts import headers
 from shared.log_stream.stage import Stage, StageEntry
 from shared.topology import Log
 
@@ -106,6 +107,6 @@ def _copy(stage: Stage, name: str, targets: Iterable[Log]) -> Stage:
         positions=prefix + stage.positions,
         snapshot_prefix=f"{stage.snapshot_prefix}.generation.{name}",
         told=False,
-        record_headers={},
+        record_headers=headers.IN_PLACE,
         outputs=prefix + stage.outputs,
     )

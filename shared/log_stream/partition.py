@@ -306,6 +306,7 @@ class Partition:
                 return
 
     async def _keep_up(self, committer: Committer) -> None:
+        await self._upkeep.tidy_up()
         if self._since_snapshot and await self._upkeep.snapshot_fades():
             await self._snapshot(committer)
         if not self._reader.lag and not committer.waiting_outputs:

@@ -1,7 +1,7 @@
 """The position record: how far a partition's outputs are out, and the one fence of its owner.
 
-The record stands under one subject of the target stream and is replaced, fenced on its own
-sequence, by every commit. Who claims a partition writes it with the next epoch; from then on
+The record is the newest message under one subject of the target stream. Every commit replaces it,
+fenced on its own sequence. Who claims a partition writes it with the next epoch; from then on
 whatever an older owner sends is refused. Leases only decide who tries.
 """
 
@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from shared import jetstream
-from shared.atomic_batch import replaces
+from shared.atomic_batch import follows
+from shared.contracts import headers
 from shared.jetstream import JetStreamError
 
 _RETRY_SECONDS = 0.1
@@ -99,13 +100,13 @@ async def claim(
     owner: str,
     *,
     seed: str = "",
-    about: Mapping[str, str] | None = None,
+    about: Mapping[str, str] = headers.IN_PLACE,
     promotion: str = "",
 ) -> tuple[int, Position]:
     """Take the partition: write its record with the next epoch; return what is now stored.
 
-    `seed` counts if nobody has claimed the partition before; `about` are headers to add. Raises
-    `HeldError` where another promotion than `promotion` holds it, and broker errors.
+    `seed` counts if nobody has claimed the partition before; `about` are the record's headers.
+    Raises `HeldError` where another promotion than `promotion` holds it, and broker errors.
     """
 
     def claimed(record: Position) -> Position:
@@ -140,7 +141,7 @@ async def _next_epoch(
     stream: str,
     subject: str,
     change: Callable[[Position], Position],
-    about: Mapping[str, str] | None = None,
+    about: Mapping[str, str] = headers.IN_PLACE,
 ) -> tuple[int, Position]:
     """Replace the record, whoever writes it meanwhile; return what is now stored.
 
@@ -158,7 +159,7 @@ async def _next_epoch(
                 client,
                 subject,
                 msgspec.json.encode(changed),
-                {**replaces(sequence), **(about or {})},
+                {**follows(sequence), **about},
                 timeout=2.0,
             )
         except JetStreamError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from shared.contracts import headers
 from shared.log_stream.fold import Fold
 from shared.topology import Log, PartitionedLog
 
@@ -26,8 +27,9 @@ class Stage(Struct, frozen=True):
     """Whether owners append control messages to the source: ticks, proposals of the program."""
     stateless: bool = False
     """Whether the fold remembers nothing: it goes on from its position, without a snapshot."""
-    record_headers: Mapping[str, str] = {}
-    """Headers of the position records, where the target drops what is old."""
+    record_headers: Mapping[str, str] = headers.IN_PLACE
+    """Headers of the position records. A stream to which publishers send takes no roll-ups, since
+    theirs could clear it; there, records that another has followed are purged now and then."""
     outputs: str = ""
     """What the subjects of outputs begin with, before what the fold says; in a generation, whose
     outputs do not expire one by one."""

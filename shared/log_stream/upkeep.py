@@ -11,6 +11,7 @@ import time
 from nats.aio.client import Client
 
 from shared import jetstream
+from shared.contracts import headers
 from shared.jetstream import BROKER_ERRORS
 from shared.log_stream import guard
 from shared.log_stream.commit import Committer
@@ -50,6 +51,19 @@ class Upkeep:
             _log.warning("log not looked at", partition=self._number, error=str(error))
             return False
         return guard.is_fading(info, self.snapshot_at)
+
+    async def tidy_up(self) -> None:
+        """Purge the position records that another has followed, where none takes their place."""
+        if headers.ROLLUP in self._stage.record_headers:
+            return
+        try:
+            await jetstream.call(
+                self._client,
+                f"STREAM.PURGE.{self._stage.target.name}",
+                {"filter": self._stage.position(self._number), "keep": 1},
+            )
+        except BROKER_ERRORS as error:
+            _log.warning("old positions not purged", partition=self._number, error=str(error))
 
     async def move_on(self, committer: Committer, folded: Place) -> None:
         """Note in the record how far the log holds no more of the partition than was folded.

@@ -142,6 +142,17 @@ async def test_an_answer_from_outside_the_account_is_stored_nowhere(
         assert after == before
 
 
+@pytest.mark.parametrize("how", ["all", "sub"])
+@pytest.mark.parametrize("subject", ["telemetry.cpu", "payments.made.card-1", "jobs.invoice.demo"])
+async def test_no_publisher_takes_away_what_others_have_sent(
+    secure: SecureServer, subject: str, how: str
+) -> None:
+    async with logged_in(secure, "publisher") as one:
+        await jetstream.publish(one.client, subject, b"{}")
+        with pytest.raises(jetstream.JetStreamError, match="roll"):
+            await jetstream.publish(one.client, subject, b"{}", {"Nats-Rollup": how})
+
+
 async def test_nobody_gets_in_without_a_password(secure: SecureServer) -> None:
     done = await secure.headrace("lag", NATS_PASSWORD="wrong")  # noqa: S106 - of nobody
     assert done.code == 1
