@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from nats.aio.client import Client
 
@@ -18,12 +18,11 @@ from shared.jetstream import BROKER_ERRORS
 from shared.log_stream import guard, position
 from shared.log_stream.commit import Committer
 from shared.log_stream.controls import Controls
-from shared.log_stream.fold import CONTROL, Event, Fold, Output, Program
-from shared.log_stream.guard import Place
+from shared.log_stream.fold import CONTROL, Event, Fold, Program
+from shared.log_stream.intake import Intake
 from shared.log_stream.policy import LogPolicy, Ownership, PartitionStats
 from shared.log_stream.position import FencedError, Position
 from shared.log_stream.reader import DisturbedError, Reader
-from shared.log_stream.recalling import recall_for, runs
 from shared.log_stream.restore import restore
 from shared.log_stream.snapshots import Snapshots
 from shared.log_stream.stage import Stage
@@ -41,14 +40,6 @@ _HELD_UP_SECONDS = 2.0
 
 class StoppedError(Exception):
     """The member gives the partition up; says why."""
-
-
-class FoldFailedError(Exception):
-    """The fold raised at an event: a fault of the code, and it would do so again; says where."""
-
-    def __init__(self, words: str, sequence: int) -> None:
-        super().__init__(words)
-        self.sequence = sequence
 
 
 def _nothing() -> None:
@@ -76,24 +67,28 @@ class Partition:
         self._snapshots = Snapshots(broker.client, stage, number)
         self._reader = Reader(broker, stage, number, batch_parser=policy.batch_parser)
         self._release = asyncio.Event()
-        self._folded: Place = (0, 0)
-        """The event folded last."""
-        self._since_snapshot = 0
         self._upkeep = Upkeep(broker.client, stage, number, policy.upkeep_seconds)
         self._move_at = 0.0
         self.reading = False
         """Whether the log was found to be the one that was folded, and is being read."""
-        self.fold: Fold = program.fold("", number)
         self.stats = PartitionStats()
+        self._intake = Intake(
+            broker.client, stage, number, program.fold("", number), self.stats, self._check_lease
+        )
         self._controls = Controls(
             broker.client, stage, number, program, policy.idle_seconds, self.stats
         )
 
     @property
+    def fold(self) -> Fold:
+        """The fold as it stands."""
+        return self._intake.fold
+
+    @property
     def finished(self) -> bool:
         """Whether it has folded all that it was to fold."""
         until = self._ownership.until()
-        return until is not None and self._folded[0] >= until
+        return until is not None and self._intake.folded[0] >= until
 
     @property
     def lag(self) -> int:
@@ -103,9 +98,9 @@ class Partition:
     @property
     def lag_seconds(self) -> float:
         """How long ago that arrived which was folded last; 0 where nothing waits to be read."""
-        if not self._reader.lag or not self._folded[1]:
+        if not self._reader.lag or not self._intake.folded[1]:
             return 0.0
-        return max(0.0, time.time() - self._folded[1] / _NANOSECONDS)
+        return max(0.0, time.time() - self._intake.folded[1] / _NANOSECONDS)
 
     def release(self) -> None:
         """Give the partition up softly: what was folded is committed first."""
@@ -134,7 +129,7 @@ class Partition:
                 partition=self.number,
                 epoch=record.epoch,
                 position=record.sequence,
-                restored_to=self._folded[0],
+                restored_to=self._intake.folded[0],
                 seconds=round(self.stats.restore_seconds, 3),
             )
             committer = Committer(
@@ -157,11 +152,11 @@ class Partition:
 
     async def _restore(self, record: Position) -> None:
         state = await restore(self._client, self._stage, self.number, self._program, record)
-        self.fold, self._folded = state.fold, state.folded
+        self._intake.fold, self._intake.folded = state.fold, state.folded
         self._upkeep.snapshot_at, self._upkeep.clear = state.snapshot_at, state.clear
 
     async def _open(self, record: Position) -> None:
-        await self._reader.open(max(self._folded[0], record.begin - 1))
+        await self._reader.open(max(self._intake.folded[0], record.begin - 1))
 
     async def _drive(self, committer: Committer, record: Position) -> None:
         self._controls.not_idle()
@@ -176,7 +171,9 @@ class Partition:
             if until := self._ownership.until():
                 events = [event for event in events if event.sequence <= until]
             if events:
-                await self._take_in(events, committer, record)
+                await self._intake.take(events, committer, record)
+                if any(not event.subject.startswith(CONTROL) for event in events):
+                    self._controls.not_idle()
             await committer.below(_MOST_WAITING_OUTPUTS)
             await self._snapshot_when_worth_it(committer)
             if time.monotonic() - began > _HELD_UP_SECONDS:
@@ -186,7 +183,7 @@ class Partition:
             if self._stage.told:
                 await self._controls.tell(
                     self.fold,
-                    self._folded[0],
+                    self._intake.folded[0],
                     lambda: self._see_that_it_is_ours(record),
                     caught_up=caught_up,
                 )
@@ -194,8 +191,8 @@ class Partition:
                 await self._keep_up(committer)
             elif caught_up:
                 await self._move_when_due(committer)
-            self.stats.follow(self.fold, self._folded, committer)
-        await committer.move(self._folded)
+            self.stats.follow(self.fold, self._intake.folded, committer)
+        await committer.move(self._intake.folded)
         await self._snapshot(committer)
         await self._keep_up(committer)
 
@@ -207,73 +204,12 @@ class Partition:
             raise DisturbedError("events are gone from the log that were not read")
         return events
 
-    async def _take_in(self, events: list[Event], committer: Committer, record: Position) -> None:
-        try:
-            for some in runs(self.fold, events):
-                self._fold_batch(some, committer, record)
-                await self._recall(some[-1].sequence)
-        except FoldFailedError:
-            await committer.below(0)  # what came before that event is out
-            raise
-        if any(not event.subject.startswith(CONTROL) for event in events):
-            self._controls.not_idle()
-
-    async def _recall(self, sequence: int) -> None:
-        """Let the fold see again what has been before that event, if it wants to."""
-        began = time.monotonic()
-        while True:
-            self._check_lease()
-            try:
-                seen = await recall_for(self._client, self._stage, self.number, self.fold, sequence)
-            except BROKER_ERRORS as error:
-                _log.warning("recall broke off", partition=self.number, error=str(error))
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                break
-        if seen:
-            seconds = round(time.monotonic() - began, 3)
-            _log.info("recalled", partition=self.number, events=seen, seconds=seconds)
-
-    def _fold_batch(self, events: list[Event], committer: Committer, record: Position) -> None:
-        if not self._folded[0]:
-            committer.begun_with((events[0].sequence, events[0].arrival_ns))
-        apply = self.fold.apply
-        event = events[0]
-        try:
-            for event in events:
-                outputs = apply(event)
-                if outputs:
-                    self._emit(event, outputs, committer, record)
-        except Exception as error:
-            raise FoldFailedError(
-                f"partition {self.number} of {self._stage.group}: the fold failed at "
-                f"{self._stage.source.name}:{event.sequence} ({error!r}); "
-                "start a version that can take that event",
-                event.sequence,
-            ) from error
-        last = events[-1]
-        self._folded = (last.sequence, last.arrival_ns)
-        self._since_snapshot += len(events)
-        self.stats.events += len(events)
-
-    def _emit(
-        self, event: Event, outputs: Sequence[Output], committer: Committer, record: Position
-    ) -> None:
-        already_out = 0
-        if event.sequence < record.sequence:
-            already_out = len(outputs)
-        elif event.sequence == record.sequence:
-            already_out = min(record.outputs, len(outputs))
-        self.stats.suppressed += already_out
-        if already_out < len(outputs):
-            committer.add(event, outputs, already_out)
-
     async def _move_when_due(self, committer: Committer) -> None:
         """Write where the fold stands: a record that lags tells nobody what was read."""
         now = time.monotonic()
         if now >= self._move_at:
             self._move_at = now + self._policy.position_seconds
-            await committer.move(self._folded)
+            await committer.move(self._intake.folded)
 
     def _check_lease(self) -> None:
         if not self._ownership.lease_valid():
@@ -293,9 +229,13 @@ class Partition:
             self._check_lease()
             try:
                 await self._see_that_it_is_ours(record)
-                behind = self._folded[0] < record.sequence
+                behind = self._intake.folded[0] < record.sequence
                 refolding = behind and not self._stage.stateless
-                place = self._folded if refolding else max(self._folded, self._upkeep.clear)
+                place = (
+                    self._intake.folded
+                    if refolding
+                    else max(self._intake.folded, self._upkeep.clear)
+                )
                 await guard.check(self._client, self._stage, self.number, place)
                 await self._open(record)
             except BROKER_ERRORS as error:
@@ -307,21 +247,21 @@ class Partition:
 
     async def _keep_up(self, committer: Committer) -> None:
         await self._upkeep.tidy_up()
-        if self._since_snapshot and await self._upkeep.snapshot_fades():
+        if self._intake.since_snapshot and await self._upkeep.snapshot_fades():
             await self._snapshot(committer)
         if not self._reader.lag and not committer.waiting_outputs:
-            await self._upkeep.move_on(committer, self._folded)
+            await self._upkeep.move_on(committer, self._intake.folded)
 
     async def _snapshot_when_worth_it(self, committer: Committer) -> None:
-        if self._since_snapshot >= max(self._policy.snapshot_least_events, self.fold.keys()):
+        if self._intake.since_snapshot >= max(self._policy.snapshot_least_events, self.fold.keys()):
             await self._snapshot(committer)
 
     async def _snapshot(self, committer: Committer) -> None:
-        if not self._since_snapshot or self._stage.stateless:
+        if not self._intake.since_snapshot or self._stage.stateless:
             return
-        manifest = await self._snapshots.take(self.fold, self._folded, committer)
+        manifest = await self._snapshots.take(self.fold, self._intake.folded, committer)
         if manifest is None:
-            self._since_snapshot = self._since_snapshot // 2  # again, but not at once
+            self._intake.since_snapshot = self._intake.since_snapshot // 2  # again, but not at once
             return
-        self._since_snapshot, self._upkeep.snapshot_at = 0, self._folded
+        self._intake.since_snapshot, self._upkeep.snapshot_at = 0, self._intake.folded
         self.stats.snapshot_taken(manifest.size)
