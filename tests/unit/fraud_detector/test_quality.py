@@ -104,8 +104,12 @@ def restored(told: QualityBook) -> QualityBook:
 
 
 def counted(said: list[tuple[object, ...]], now: int) -> dict[str, RuleQuality]:
-    """Count it all again, from what was said and the day it is at the end."""
-    since = now - WINDOW_MS // DAY_MS
+    """Count it all again, from what was said and the day it is at the end.
+
+    A label that lay before the window when its payment was alerted tells nothing of it.
+    """
+    window = WINDOW_MS // DAY_MS
+    since = now - window
     labels: dict[object, tuple[object, int]] = {}
     for one in said:
         if one[0] == "label":
@@ -121,7 +125,8 @@ def counted(said: list[tuple[object, ...]], now: int) -> dict[str, RuleQuality]:
             continue
         quality = found[rule] = RuleQuality(alerts=len(payments), frauds=frauds)
         for key, day in payments.items():
-            known = labels[key][0] if key in labels else None
+            known, labelled = labels.get(key, (None, 0))
+            known = known if labelled >= day - window else None
             if known:
                 quality.confirmed += 1
             elif known is False or day < now - LABEL_DELAY_MS // DAY_MS:
