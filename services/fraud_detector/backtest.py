@@ -18,11 +18,8 @@ from services.fraud_detector.domain.quality import DAY_MS, LABEL_DELAY_MS
 from services.fraud_detector.domain.reading import read_label, read_payment
 from services.fraud_detector.domain.refusal import Refusal
 from services.fraud_detector.history import Step, Trial, steps
-from services.fraud_detector.topology import FRAUD, PAYMENTS
-from shared.contracts import headers
+from services.fraud_detector.told import told
 from shared.contracts.payments import ALERTS_PREFIX, LABELED, MADE, SHADOW_PREFIX, FraudAlert
-from shared.log_stream import history
-from shared.log_stream.history import Span
 
 _RULE_PREFIXES = (f"{ALERTS_PREFIX}.", f"{SHADOW_PREFIX}.")
 _HOUR_MS = 3_600_000
@@ -181,16 +178,9 @@ def _count(outcome: Outcome, counted: set[int], step: Step, card: str) -> None:
 
 async def _live_alerts(client: Client, rule_id: str, sequences: tuple[int, int]) -> dict[int, Live]:
     """Return what the detector itself has said by this rule about these payments."""
-    found: dict[int, Live] = {}
     first, last = sequences
-    prefix = f"{PAYMENTS.name}:"
-    for kind in _RULE_PREFIXES:
-        async for page in history.pages(client, FRAUD.name, Span(f"{kind}>")):
-            for stored in page:
-                source = (stored.headers or {}).get(headers.SOURCE, "").removeprefix(prefix)
-                if not source.isdecimal() or not first <= int(source) <= last:
-                    continue
-                alert = _alert.decode(stored.data)
-                if alert.rule == rule_id:
-                    found[int(source)] = Live(stored.data, alert.version)
-    return found
+    return {
+        one.payment: Live(one.body, one.alert.version)
+        async for one in told(client)
+        if one.alert.rule == rule_id and one.payment and first <= one.payment <= last
+    }

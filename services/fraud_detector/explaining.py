@@ -14,6 +14,7 @@ from services.fraud_detector.history import Trial, stage_of, steps
 from services.fraud_detector.rule_book import Entry, RuleBook, decoded, parse
 from services.fraud_detector.scope import CARDS, KEYED, MODEL
 from services.fraud_detector.settings import PartitionSettings
+from services.fraud_detector.told import told
 from services.fraud_detector.topology import EVENT_PREFIX, FRAUD, PAYMENTS
 from shared import jetstream
 from shared.contracts import headers
@@ -53,10 +54,7 @@ async def find(client: Client, named: str) -> list[int]:
     sequence = named.removeprefix(f"{FRAUD.name}:")
     if sequence.isdecimal() and await jetstream.message_at(client, FRAUD.name, int(sequence)):
         return [int(sequence)]
-    found: list[int] = []
-    for prefix in (ALERTS_PREFIX, SHADOW_PREFIX):
-        async for page in history.pages(client, FRAUD.name, Span(f"{prefix}.>")):
-            found += [one.sequence for one in page if _alert.decode(one.data).payment_id == named]
+    found = [one.sequence async for one in told(client) if one.alert.payment_id == named]
     if not found:
         raise NoAlertError(f"{FRAUD.name} holds no alert {named}, and none of such a payment")
     return sorted(found)

@@ -99,6 +99,11 @@ def rfc3339(time_ms: int) -> str:
     return f"{_date(days)}T{hour:02}:{minute:02}:{second:02}{rest}"
 
 
+def milliseconds(text: str) -> int:
+    """Return the time that `rfc3339` has written."""
+    return round(dt.datetime.fromisoformat(text).timestamp() * 1000)
+
+
 @functools.lru_cache(maxsize=1_024)
 def _date(days: int) -> str:
     return (_EPOCH + dt.timedelta(days=days)).isoformat()

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 
 from services.fraud_detector.domain.quality import DAY_MS, QualityBook, RuleQuality
 from services.fraud_detector.domain.reading import read_label, read_payment
 from services.fraud_detector.domain.refusal import Refusal
-from services.fraud_detector.outputs import rfc3339
-from services.fraud_detector.topology import EVENT_PREFIX, FRAUD, PAYMENTS
-from shared.contracts import headers
-from shared.contracts.payments import ALERTS_PREFIX, LABELED, MADE, SHADOW_PREFIX, FraudAlert
+from services.fraud_detector.outputs import milliseconds, rfc3339
+from services.fraud_detector.told import told
+from services.fraud_detector.topology import EVENT_PREFIX, PAYMENTS
+from shared.contracts.payments import LABELED, MADE, FraudAlert
 from shared.log_stream import history
-from shared.log_stream.history import Span, Stored
+from shared.log_stream.history import Stored
 
-_alert: Final = msgspec.json.Decoder(FraudAlert)
 _SHADOW: Final = " (shadow)"
 
 
@@ -41,7 +38,7 @@ async def report_on(client: Client, days: int) -> Report:
     async for page in history.pages(client, PAYMENTS.name):
         for stored in page:
             for name, alert in alerts.pop(stored.sequence, ()):
-                book.alerted(alert.payment_id, name, _milliseconds(alert.time))
+                book.alerted(alert.payment_id, name, milliseconds(alert.time))
             time_ms = _take(book, stored)
             if time_ms is not None:
                 payments.append(time_ms)
@@ -60,14 +57,10 @@ async def report_on(client: Client, days: int) -> Report:
 async def _alerts(client: Client) -> dict[int, list[tuple[str, FraudAlert]]]:
     """Return the alerts by the sequence of their payment; those of shadow rules named so."""
     found: dict[int, list[tuple[str, FraudAlert]]] = {}
-    prefix = f"{PAYMENTS.name}:"
-    for kind, mark in ((ALERTS_PREFIX, ""), (SHADOW_PREFIX, _SHADOW)):
-        async for page in history.pages(client, FRAUD.name, Span(f"{kind}.>")):
-            for stored in page:
-                source = (stored.headers or {}).get(headers.SOURCE, "").removeprefix(prefix)
-                if source.isdecimal():
-                    alert = _alert.decode(stored.data)
-                    found.setdefault(int(source), []).append((alert.rule + mark, alert))
+    async for one in told(client):
+        name = one.alert.rule + (_SHADOW if one.shadow else "")
+        if one.payment:
+            found.setdefault(one.payment, []).append((name, one.alert))
     return found
 
 
@@ -85,7 +78,3 @@ def _take(book: QualityBook, stored: Stored) -> int | None:
     except Refusal:
         return None  # the detector has parked it
     return None
-
-
-def _milliseconds(text: str) -> int:
-    return round(dt.datetime.fromisoformat(text).timestamp() * 1000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from services.fraud_detector.domain.payment import Payment
 from services.fraud_detector.explaining import Explanation, NoAlertError, find
 from services.fraud_detector.explaining import explain as run
-from services.fraud_detector.outputs import rfc3339
+from services.fraud_detector.outputs import milliseconds, rfc3339
 from services.fraud_detector.settings import PartitionSettings
 from services.fraud_detector.topology import FRAUD, PAYMENTS
 from shared import jetstream
@@ -82,7 +81,7 @@ def lines(found: Explanation) -> list[str]:
 
 def picture(found: Explanation) -> list[str]:
     """Return the window as a line of time: a mark a payment, a number where there are several."""
-    start_ms, end_ms = (_milliseconds(text) for text in found.alert.window)
+    start_ms, end_ms = (milliseconds(text) for text in found.alert.window)
     span_ms = max(1, end_ms - start_ms)
     counts = [0] * _WIDTH
     for one in found.payments:
@@ -91,10 +90,6 @@ def picture(found: Explanation) -> list[str]:
             counts[place] += 1
     marks = "".join("·" if not n else "|" if n == 1 else str(min(n, 9)) for n in counts)
     return [f"           {marks}", f"           {'^ this payment':>{_WIDTH + 13}}"]
-
-
-def _milliseconds(text: str) -> int:
-    return round(dt.datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _payment_line(payment: Payment) -> str:
