@@ -1,4 +1,4 @@
-"""A disk of a machine that loses power: what was not synced by then is gone.
+"""A disk that stalls, or whose machine loses power: what was not synced by then is gone.
 
 An ext4 file system in a file, mounted by a loop device. `cut` shuts it down without writing
 anything more, by the ioctl that file systems have for such tests: neither what is in the kernel's
@@ -56,6 +56,14 @@ class Disk:
         """Have power again; nobody may hold a file of before."""
         _run("umount", str(self.path))
         self._mount()
+
+    def stall(self) -> None:
+        """Let writes wait until `go_on`."""
+        _run("fsfreeze", "--freeze", str(self.path))
+
+    def go_on(self) -> None:
+        """Take writes again."""
+        _run("fsfreeze", "--unfreeze", str(self.path))
 
     def _mount(self) -> None:
         _run("mount", "-o", "loop", str(self._image), str(self.path))

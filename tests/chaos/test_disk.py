@@ -1,4 +1,4 @@
-"""The server's machine loses power: what then is gone depends on when the server syncs."""
+"""The server's disk stalls, or its machine loses power: what then is gone depends on the syncs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import nats
 import pytest
 
 from shared import jetstream
+from tests.chaos.disk import Disk
 from tests.chaos.fleet import Setup
-from tests.chaos.power import Disk
 from tests.chaos.report import Report
 from tests.chaos.run import under_traffic
 from tests.eventually import eventually
@@ -22,9 +22,27 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 TIMES = 3
 OUTAGE_SECONDS = 3
+SLOW_SECONDS = 12
+SLICE_SECONDS = 0.25
 SYNC_SECONDS = 2
 SLACK_SECONDS = 2
 SENDING_SECONDS = 8
+
+
+async def test_the_disk_of_the_server_is_slow(tmp_path: Path, report: Report) -> None:
+    with Disk(tmp_path) as disk, Server(disk.path, jetstream="sync_interval: always") as server:
+        async with under_traffic(Setup(server.url, tmp_path), report) as run:
+            end = time.monotonic() + SLOW_SECONDS
+            while time.monotonic() < end:
+                await asyncio.to_thread(disk.stall)
+                await run.going_on(3 * SLICE_SECONDS)
+                await asyncio.to_thread(disk.go_on)
+                await run.going_on(SLICE_SECONDS)
+            await run.recovered()
+            run.notes.append(
+                f"for {SLOW_SECONDS} s no write gets through three quarters of the time"
+            )
+            await run.going_on(3)
 
 
 async def test_the_power_of_a_server_that_always_syncs_is_cut(
