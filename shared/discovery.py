@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 
 import msgspec
-from nats import micro
 from nats.aio.client import Client
 from nats.micro.request import Request
-from nats.micro.service import Service
+from nats.micro.service import Service, ServiceConfig
 
 from shared.jetstream import BROKER_ERRORS
 from shared.logs import logger
 
 _log = logger("discovery")
 
+_JOIN_SECONDS = 3.0
 _LEAVE_SECONDS = 1.0
 
 Status = Callable[[], dict[str, object]]
@@ -36,9 +36,10 @@ async def announced(
     async def answer(request: Request) -> None:
         await request.respond(msgspec.json.encode(status()))
 
-    service = await micro.add_service(
-        client, name=name, version=version("headrace"), description=description
+    service = Service(
+        client, ServiceConfig(name=name, version=version("headrace"), description=description)
     )
+    await _join(service)
     await service.add_endpoint(name="status", subject=f"headrace.status.{name}", handler=answer)
     await service.add_endpoint(  # a queue group of its own: so each instance answers
         name="instance",
@@ -51,6 +52,15 @@ async def announced(
     finally:
         if client.is_connected:
             await _leave(service)
+
+
+async def _join(service: Service) -> None:
+    """Subscribe. Where the server dies meanwhile, nats-py subscribes again with the next one."""
+    try:
+        async with asyncio.timeout(_JOIN_SECONDS):
+            await service.start()
+    except BROKER_ERRORS as error:
+        _log.warning("discovery not confirmed", error=str(error) or repr(error))
 
 
 async def _leave(service: Service) -> None:

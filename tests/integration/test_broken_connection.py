@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import uvloop
+from nats.aio.client import Client
 
 from shared import jetstream
 from shared.broker import connected
+from shared.discovery import announced
 from shared.jetstream import BROKER_ERRORS
 from shared.settings import BrokerSettings
 from tests.eventually import eventually
@@ -50,6 +52,25 @@ async def test_a_connection_that_fell_silent_is_given_up_and_made_anew(
             await broker.client.publish("nobody.listens", bytes(1_000_000))
         await asyncio.wait_for(found.wait(), 30)
         await jetstream.call(broker.client, "INFO")
+
+
+async def test_a_service_whose_connection_breaks_as_it_announces_itself_is_announced_later(
+    server: Server, client: Client, unique: str
+) -> None:
+    async with (
+        proxy(server.port) as network,
+        connected(BrokerSettings(url=network.url), "test") as broker,
+    ):
+        found = asyncio.Event()
+        broker.on_reconnect(found.set)
+        network.part("lost")
+        async with announced(broker.client, unique, "of a test", dict):
+            network.heal()
+            await asyncio.wait_for(found.wait(), 30)
+            await broker.client.flush()
+            answer = await client.request(f"headrace.status.{unique}", b"", timeout=5)
+            assert answer.data == b"{}"
+            assert await client.request(f"$SRV.PING.{unique}", b"", timeout=5)
 
 
 async def _write_on_what_is_broken(url: str) -> None:
