@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
@@ -24,6 +26,10 @@ INSTALL_NATS_CLI = "go install github.com/nats-io/natscli/nats@v0.5.1"
 pytest.register_assert_rewrite(
     "tests.acceptance.books", "tests.chaos.fleet", "tests.chaos.judge", "tests.fraud_rig"
 )
+
+# A context that somebody has selected for the nats CLI is for their server, not for those of tests.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="headrace-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 
 # What a script starts in the background is born deaf to Ctrl-C, and so are its children; the
 # tests that press it would wait for nothing.
