@@ -68,9 +68,9 @@ async def test_a_service_whose_connection_breaks_as_it_announces_itself_is_annou
             network.heal()
             await asyncio.wait_for(found.wait(), 30)
             await broker.client.flush()
-            answer = await client.request(f"headrace.status.{unique}", b"", timeout=5)
+            answer = await client.request(f"headrace.status.{unique}", b"", timeout=30)
             assert answer.data == b"{}"
-            assert await client.request(f"$SRV.PING.{unique}", b"", timeout=5)
+            assert await client.request(f"$SRV.PING.{unique}", b"", timeout=30)
 
 
 async def _write_on_what_is_broken(url: str) -> None:

@@ -169,9 +169,9 @@ async def test_the_dashboard_sees_states_and_results(secure: SecureServer) -> No
         alert = await one.client.subscribe("fraud.alerts.*")
         await one.client.flush()
         await jetstream.publish(detector.client, "fraud.alerts.card-9", b'{"card": "card-9"}')
-        assert (await alert.next_msg(timeout=5)).data == b'{"card": "card-9"}'
+        assert (await alert.next_msg(timeout=30)).data == b'{"card": "card-9"}'
         newest = await one.client.request(
-            "$JS.API.DIRECT.GET.FRAUD.fraud.alerts.card-9", b"", timeout=5
+            "$JS.API.DIRECT.GET.FRAUD.fraud.alerts.card-9", b"", timeout=30
         )
         assert newest.data == b'{"card": "card-9"}'
         info = await jetstream.call(one.client, "STREAM.INFO.FRAUD")
