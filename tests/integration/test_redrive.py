@@ -225,5 +225,6 @@ async def test_ctrl_c_says_how_far_it_came_and_the_rest_stays(
     _, said = await process.communicate()
     assert process.returncode == 130
     jobs, left = await counts(own_client)
-    assert said.decode() == f"interrupted. redriven {jobs} of 10\n"
+    # Of the one whose answer was still on its way, the command cannot know.
+    assert said.decode() in {f"interrupted. redriven {n} of 10\n" for n in (jobs, jobs - 1)}
     assert jobs + left == 10
