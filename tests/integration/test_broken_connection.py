@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,13 +12,26 @@ import uvloop
 from nats.aio.client import Client
 
 from shared import jetstream
-from shared.broker import connected
+from shared.broker import Broker, connected
 from shared.discovery import announced
 from shared.jetstream import BROKER_ERRORS
 from shared.settings import BrokerSettings
 from tests.eventually import eventually
-from tests.proxy import proxy
+from tests.proxy import Proxy, proxy
 from tests.server import Server
+
+
+@contextlib.asynccontextmanager
+async def deaf(server: Server) -> AsyncIterator[tuple[Proxy, Broker, asyncio.Event]]:
+    """Connect by a network that then lets nothing through; the event tells of a reconnect."""
+    async with (
+        proxy(server.port) as network,
+        connected(BrokerSettings(url=network.url), "test") as broker,
+    ):
+        found = asyncio.Event()
+        broker.on_reconnect(found.set)
+        network.part("lost")
+        yield network, broker, found
 
 
 async def test_a_connection_that_takes_nothing_is_closed_all_the_same(server: Server) -> None:
@@ -40,13 +55,7 @@ def test_a_write_on_a_broken_connection_raises_no_other_errors(server: Server) -
 async def test_a_connection_that_fell_silent_is_given_up_and_made_anew(
     server: Server, megabytes: int
 ) -> None:
-    async with (
-        proxy(server.port) as network,
-        connected(BrokerSettings(url=network.url), "test") as broker,
-    ):
-        found = asyncio.Event()
-        broker.on_reconnect(found.set)
-        network.part("lost")
+    async with deaf(server) as (network, broker, found):
         network.heal()  # for new connections; nobody tells the old one
         for _ in range(megabytes):
             await broker.client.publish("nobody.listens", bytes(1_000_000))
@@ -58,19 +67,15 @@ async def test_a_service_whose_connection_breaks_as_it_announces_itself_is_annou
     server: Server, client: Client, unique: str
 ) -> None:
     async with (
-        proxy(server.port) as network,
-        connected(BrokerSettings(url=network.url), "test") as broker,
+        deaf(server) as (network, broker, found),
+        announced(broker.client, unique, "of a test", dict),
     ):
-        found = asyncio.Event()
-        broker.on_reconnect(found.set)
-        network.part("lost")
-        async with announced(broker.client, unique, "of a test", dict):
-            network.heal()
-            await asyncio.wait_for(found.wait(), 30)
-            await broker.client.flush()
-            answer = await client.request(f"headrace.status.{unique}", b"", timeout=30)
-            assert answer.data == b"{}"
-            assert await client.request(f"$SRV.PING.{unique}", b"", timeout=30)
+        network.heal()
+        await asyncio.wait_for(found.wait(), 30)
+        await broker.client.flush()
+        answer = await client.request(f"headrace.status.{unique}", b"", timeout=30)
+        assert answer.data == b"{}"
+        assert await client.request(f"$SRV.PING.{unique}", b"", timeout=30)
 
 
 async def _write_on_what_is_broken(url: str) -> None:
