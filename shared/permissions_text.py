@@ -97,7 +97,8 @@ def _streams_account(users: Sequence[User], auth: Auth) -> Iterator[str]:
     yield from (f'      {{service: "{subject}"{_responses(subject)}}}' for subject in asked)
     yield from (f'      {{stream: "{subject}"}}' for subject in heard)
     yield "    ]"
-    yield from _users([user for user in users if not user.outside], auth)
+    anybody = [f"      {{user: {LOCAL}}}"] if auth == LOCAL else []
+    yield from _users([user for user in users if not user.outside], auth, anybody)
     yield "  }"
 
 
@@ -126,10 +127,9 @@ def _of_streams(subject: str) -> str:
     return f'{{account: {ACCOUNT}, subject: "{subject}"}}'
 
 
-def _users(users: Sequence[User], auth: Auth) -> Iterator[str]:
+def _users(users: Iterable[User], auth: Auth, others: Iterable[str] = ()) -> Iterator[str]:
     yield "    users: ["
-    if auth == LOCAL and not all(user.outside for user in users):
-        yield f"      {{user: {LOCAL}}}"
+    yield from others
     for user in users:
         secret = LOCAL if auth == LOCAL else f"${variable(user, auth)}"
         yield f"      # {user.purpose}. NATS_INBOX_PREFIX={inbox_prefix(user.name)}"
