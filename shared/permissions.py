@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from shared.buckets import KeyValueBucket, ObjectBucket
-from shared.contracts import headers
 from shared.log_stream.generation import prefix_of
 from shared.log_stream.stage import Stage
 from shared.queue_streams import Schedules, WorkQueue
@@ -167,10 +166,8 @@ def _on_stream(needs: ServiceNeeds, stream: Stream) -> Iterator[str]:
     yield from _read_one(name)
     yield from _written(needs, stream)
     snapshots = {stage.snapshots.name for stage in needs.stages}
-    unrolled = {
-        stage.target.name for stage in needs.stages if headers.ROLLUP not in stage.record_headers
-    }
-    if isinstance(stream, ObjectBucket) or name in snapshots | unrolled:
+    tidied = {stage.target.name for stage in needs.stages if stage.keeps_old_positions}
+    if isinstance(stream, ObjectBucket) or name in snapshots | tidied:
         yield f"{_API}.STREAM.PURGE.{name}"
     sources = {stage.source.name for stage in needs.stages}
     table = isinstance(stream, KeyValueBucket) or (isinstance(stream, Log) and stream.latest_only)

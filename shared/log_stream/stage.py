@@ -40,6 +40,11 @@ class Stage(Struct, frozen=True):
     label: str = ""
     """Header `Headrace-Stage` of the outputs, where several stages of one source share a target."""
 
+    @property
+    def keeps_old_positions(self) -> bool:
+        """Whether a record that another has followed stays in the target until it is purged."""
+        return headers.ROLLUP not in self.record_headers
+
     def position(self, partition: int) -> str:
         """Return the subject of a partition's position record."""
         return f"{self.positions}.{partition}"

@@ -11,7 +11,6 @@ import time
 from nats.aio.client import Client
 
 from shared import jetstream
-from shared.contracts import headers
 from shared.jetstream import BROKER_ERRORS
 from shared.log_stream import guard
 from shared.log_stream.commit import Committer
@@ -54,7 +53,7 @@ class Upkeep:
 
     async def tidy_up(self) -> None:
         """Purge the position records that another has followed, where none takes their place."""
-        if headers.ROLLUP in self._stage.record_headers:
+        if not self._stage.keeps_old_positions:
             return
         try:
             await jetstream.call(
