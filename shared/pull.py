@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared.broker import Broker
-from shared.jetstream import BROKER_ERRORS
+from shared.jetstream import BROKER_ERRORS, NANOSECONDS
 from shared.logs import logger
 
 _log = logger("pull")
@@ -32,7 +32,6 @@ _RETRY_SECONDS = 0.5
 _LAST_MESSAGES_SECONDS = 1.0
 _QUIET_SECONDS = 0.1
 _DRAIN_SECONDS = 2.0
-_NANOSECONDS = 1_000_000_000
 
 OnMessage = Callable[[Msg], None]
 Restore = Callable[[], Awaitable[None]]
@@ -145,8 +144,8 @@ class ContinuousPull:
             self._outstanding += count
             request = {
                 "batch": count,
-                "expires": int(_EXPIRES_SECONDS * _NANOSECONDS),
-                "idle_heartbeat": int(_HEARTBEAT_SECONDS * _NANOSECONDS),
+                "expires": int(_EXPIRES_SECONDS * NANOSECONDS),
+                "idle_heartbeat": int(_HEARTBEAT_SECONDS * NANOSECONDS),
             }
             await self._broker.client.publish(
                 self._next, msgspec.json.encode(request), reply=self._inbox

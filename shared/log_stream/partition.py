@@ -14,7 +14,7 @@ from collections.abc import Callable
 from nats.aio.client import Client
 
 from shared.broker import Broker
-from shared.jetstream import BROKER_ERRORS
+from shared.jetstream import BROKER_ERRORS, NANOSECONDS
 from shared.log_stream import guard, position
 from shared.log_stream.commit import Committer
 from shared.log_stream.controls import Controls
@@ -34,7 +34,6 @@ _log = logger("partition")
 _BATCH_SECONDS = 0.25
 _MOST_WAITING_OUTPUTS = 5000
 _RETRY_SECONDS = 0.2
-_NANOSECONDS = 1_000_000_000
 _HELD_UP_SECONDS = 2.0
 
 
@@ -100,7 +99,7 @@ class Partition:
         """How long ago that arrived which was folded last; 0 where nothing waits to be read."""
         if not self._reader.lag or not self._intake.folded[1]:
             return 0.0
-        return max(0.0, time.time() - self._intake.folded[1] / _NANOSECONDS)
+        return max(0.0, time.time() - self._intake.folded[1] / NANOSECONDS)
 
     def release(self) -> None:
         """Give the partition up softly: what was folded is committed first."""
@@ -229,13 +228,9 @@ class Partition:
             self._check_lease()
             try:
                 await self._see_that_it_is_ours(record)
-                behind = self._intake.folded[0] < record.sequence
-                refolding = behind and not self._stage.stateless
-                place = (
-                    self._intake.folded
-                    if refolding
-                    else max(self._intake.folded, self._upkeep.clear)
-                )
+                folded = self._intake.folded
+                refolding = folded[0] < record.sequence and not self._stage.stateless
+                place = folded if refolding else max(folded, self._upkeep.clear)
                 await guard.check(self._client, self._stage, self.number, place)
                 await self._open(record)
             except BROKER_ERRORS as error:

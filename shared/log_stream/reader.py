@@ -23,7 +23,7 @@ from nats.aio.subscription import Subscription
 
 from shared import jetstream, reply
 from shared.broker import Broker
-from shared.jetstream import JetStreamError
+from shared.jetstream import NANOSECONDS, JetStreamError
 from shared.log_stream import frames
 from shared.log_stream.fold import Event
 from shared.log_stream.frames import Frame
@@ -37,12 +37,11 @@ _OUTSTANDING = 2 * _PULL
 _EXPIRES_SECONDS = 10
 _HEARTBEAT_SECONDS = 1
 _SILENCE_SECONDS = 3.5
-_NANOSECONDS = 1_000_000_000
 _REQUEST = msgspec.json.encode(
     {
         "batch": _PULL,
-        "expires": _EXPIRES_SECONDS * _NANOSECONDS,
-        "idle_heartbeat": _HEARTBEAT_SECONDS * _NANOSECONDS,
+        "expires": _EXPIRES_SECONDS * NANOSECONDS,
+        "idle_heartbeat": _HEARTBEAT_SECONDS * NANOSECONDS,
     }
 )
 

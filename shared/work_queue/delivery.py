@@ -9,10 +9,9 @@ from nats.aio.msg import Msg
 
 from shared import reply
 from shared.contracts import headers
+from shared.jetstream import NANOSECONDS
 
 T_co = TypeVar("T_co", covariant=True)
-
-_NANOSECONDS = 1_000_000_000
 
 
 class Held:
@@ -49,7 +48,7 @@ class Held:
     @property
     def arrival(self) -> dt.datetime:
         """When the stream stored the message, UTC."""
-        return dt.datetime.fromtimestamp(self.arrival_ns / _NANOSECONDS, dt.UTC)
+        return dt.datetime.fromtimestamp(self.arrival_ns / NANOSECONDS, dt.UTC)
 
 
 class Delivery(Generic[T_co]):
