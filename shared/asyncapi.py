@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shared import subjects
 from shared.contracts import headers
 from shared.queue_streams import WorkQueue
 from shared.registry import MessageType, ServiceEntry
@@ -112,17 +113,7 @@ def _stream_of(subject: str, topology: Topology) -> WorkQueue | Log | Partitione
 
 
 def _takes(filters: Iterable[str], subject: str) -> bool:
-    return any(_matches(one.split("."), subject.split(".")) for one in filters)
-
-
-def _matches(wanted: Sequence[str], tokens: Sequence[str]) -> bool:
-    if wanted[-1] == ">":
-        if len(tokens) < len(wanted):
-            return False
-        wanted, tokens = wanted[:-1], tokens[: len(wanted) - 1]
-    return len(wanted) == len(tokens) and all(
-        one in {"*", token} for one, token in zip(wanted, tokens, strict=True)
-    )
+    return any(subjects.matches(one, subject) for one in filters)
 
 
 def _identifier(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
@@ -16,8 +16,8 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from shared import jetstream
-from shared.contracts import headers
+from shared import jetstream, subjects
+from shared.letters import DeadLetter, parse
 from shared.topology import DEAD_LETTERS
 
 _PAGE_MESSAGES = 1000
@@ -32,29 +32,6 @@ _ROUNDING = dt.timedelta(microseconds=2)
 
 class DeadLettersMissingError(Exception):
     """The server has no stream of dead letters."""
-
-
-class DeadLetter(Struct, frozen=True):
-    """A message set aside. `sequence` and `parked_at` are those in DEAD_LETTERS.
-
-    The `origin_...` fields say where the message was; `origin_time` is when it had arrived
-    there (RFC 3339), `origin_id` its `Nats-Msg-Id`, empty where it had none. `headers` are
-    those of the letter, `body` is empty where only headers were read.
-    """
-
-    sequence: int
-    parked_at: dt.datetime
-    service: str
-    reason: str
-    error: str
-    attempts: int | None
-    origin_stream: str
-    origin_subject: str
-    origin_sequence: int | None
-    origin_time: str
-    origin_id: str
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Selection(Struct, frozen=True):
@@ -79,7 +56,7 @@ class Selection(Struct, frozen=True):
             self.service in {None, letter.service}
             and self.reason in {None, letter.reason}
             and self.stream in {None, letter.origin_stream}
-            and (self.subject is None or subject_matches(self.subject, letter.origin_subject))
+            and (self.subject is None or subjects.matches(self.subject, letter.origin_subject))
             and (self.up_to is None or letter.sequence <= self.up_to)
             and (self.since is None or letter.parked_at >= self.since)
         )
@@ -110,41 +87,6 @@ async def read(
             left = None if left is None else left - 1
             if left == 0:
                 return
-
-
-def parse(
-    subject: str, sequence: int, time: dt.datetime, msg_headers: Mapping[str, str], body: bytes
-) -> DeadLetter:
-    """Read a message of DEAD_LETTERS; what its headers do not say is empty or None."""
-    _, service, reason = [*subject.split(".", 2), "", ""][:3]
-    return DeadLetter(
-        sequence=sequence,
-        parked_at=time,
-        service=service,
-        reason=reason or msg_headers.get(headers.DEAD_REASON, ""),
-        error=msg_headers.get(headers.DEAD_ERROR, ""),
-        attempts=_integer(msg_headers.get(headers.DEAD_ATTEMPTS)),
-        origin_stream=msg_headers.get(headers.DEAD_STREAM, ""),
-        origin_subject=msg_headers.get(headers.DEAD_SUBJECT, ""),
-        origin_sequence=_integer(msg_headers.get(headers.DEAD_SEQUENCE)),
-        origin_time=msg_headers.get(headers.DEAD_TIME, ""),
-        origin_id=msg_headers.get(headers.DEAD_ID, ""),
-        headers=msg_headers,
-        body=body,
-    )
-
-
-def subject_matches(pattern: str, subject: str) -> bool:
-    """Tell whether a subject matches a pattern with `*` (one token) and `>` (one or more)."""
-    wanted, tokens = pattern.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted.pop()
-        if len(tokens) <= len(wanted):
-            return False
-        tokens = tokens[: len(wanted)]
-    return len(wanted) == len(tokens) and all(
-        want in {"*", token} for want, token in zip(wanted, tokens, strict=True)
-    )
 
 
 async def _last_sequence(client: Client) -> int:
@@ -262,7 +204,3 @@ def _from_delivery(msg: Msg) -> DeadLetter:
         dict(msg.headers or {}),
         msg.data,
     )
-
-
-def _integer(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None

@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from shared import jetstream
 from shared.broker import Broker, connected
-from shared.dead_letters import DeadLetter, Selection, read
+from shared.dead_letters import Selection, read
 from shared.deadline import Deadline
+from shared.letters import DeadLetter
 from shared.provision import provision
 from shared.queue_streams import WorkQueue
 from shared.settings import BrokerSettings, StreamSettings

@@ -12,7 +12,8 @@ from nats.aio.client import Client
 
 from shared.cli import dead_view, terminal
 from shared.cli.progress import progress_line
-from shared.dead_letters import DeadLetter, Selection, read
+from shared.dead_letters import Selection, read
+from shared.letters import DeadLetter
 from shared.work_queue.redrive import RedriveRefusedError
 from shared.work_queue.redrive import redrive as send_back
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.cli.terminal import printable
-from shared.dead_letters import DeadLetter
+from shared.letters import DeadLetter
 
 _ERROR_CHARACTERS = 200
 

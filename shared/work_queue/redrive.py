@@ -18,7 +18,7 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.contracts import headers
-from shared.dead_letters import DeadLetter
+from shared.letters import DeadLetter
 from shared.topology import DEAD_LETTERS
 
 _OWN_PREFIX = "headrace-dead-"

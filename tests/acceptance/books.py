@@ -14,7 +14,8 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from shared import jetstream
 from shared.contracts.invoices import InvoiceDone, InvoiceIssued, InvoiceRendered, SeriesCounter
-from shared.dead_letters import DeadLetter, Selection, read
+from shared.dead_letters import Selection, read
+from shared.letters import DeadLetter
 from tests.eventually import eventually
 
 _PAGE = 500

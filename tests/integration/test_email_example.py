@@ -16,7 +16,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from nats.aio.client import Client
 
 from shared import jetstream
-from shared.dead_letters import DeadLetter, Selection, read
+from shared.dead_letters import Selection, read
+from shared.letters import DeadLetter
 from tests.eventually import eventually
 from tests.processes import Process
 from tests.server import Server

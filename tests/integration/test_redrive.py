@@ -11,7 +11,8 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.contracts import headers
-from shared.dead_letters import DeadLetter, Selection, read
+from shared.dead_letters import Selection, read
+from shared.letters import DeadLetter
 from shared.provision import provision
 from shared.settings import StreamSettings
 from shared.topology import DEAD_LETTERS, Log, Topology

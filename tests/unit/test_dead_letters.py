@@ -6,8 +6,9 @@ import datetime as dt
 
 import pytest
 
+from shared import subjects
 from shared.contracts import headers
-from shared.dead_letters import parse, subject_matches
+from shared.letters import parse
 from shared.work_queue.redrive import redriven_headers
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
@@ -30,7 +31,7 @@ NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
     ],
 )
 def test_subjects_match_as_in_nats(pattern: str, subject: str, *, matches: bool) -> None:
-    assert subject_matches(pattern, subject) is matches
+    assert subjects.matches(pattern, subject) is matches
 
 
 def test_a_letter_without_our_headers_is_read_nevertheless() -> None:

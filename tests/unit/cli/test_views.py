@@ -13,7 +13,7 @@ from shared.cli.dead_view import as_json, readable
 from shared.cli.greeting import greeting
 from shared.cli.schema import schema_of, unknown_name
 from shared.cli.terminal import printable
-from shared.dead_letters import parse
+from shared.letters import parse
 from shared.registry import MessageType
 
 
