@@ -7,23 +7,10 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from services.invoice_worker.documents import figures, terms
+from services.invoice_worker.documents.columns import Line, Row, widths
 from services.invoice_worker.documents.epc_qr import epc_payload, qr_svg
 from services.invoice_worker.documents.texts import Texts, texts_for
 from shared.contracts.invoices import InvoiceIssued, IssuedAdjustment, IssuedLine, VatSubtotal
-
-Row = tuple[str, ...]
-_DIGIT_MM = 1.85
-"""Width of a digit of the table, in mm; other signs are as wide at most, on the average."""
-_HEADER_MM = 1.9
-_WIDEST_MM = 36.0
-_INSET_MM = 1.6
-
-
-class Line(Struct, frozen=True):
-    """A row of the table of lines; `discount` is a label and an amount, or nothing."""
-
-    cells: Row
-    discount: Row
 
 
 class Page(Struct, frozen=True):
@@ -84,7 +71,7 @@ def page_of(fact: InvoiceIssued) -> Page:
         meta=tuple(_meta(fact, texts)),
         header=header,
         lines=lines,
-        widths=_widths(header, lines),
+        widths=widths(header, lines),
         totals=tuple(_totals(fact, texts)),
         total=(
             texts.credit_total if fact.type == "credit_note" else texts.gross,
@@ -161,18 +148,6 @@ def _line(line: IssuedLine, texts: Texts) -> Line:
         ),
         discount=discount,
     )
-
-
-def _widths(header: Row, lines: tuple[Line, ...]) -> tuple[float, ...]:
-    """Return the widths in mm of the columns behind the description, by their longest text.
-
-    Known widths spare typst from setting every cell twice.
-    """
-    longest = [len(word) * _HEADER_MM for word in header[2:]]
-    for line in lines:
-        for index, cell in enumerate(line.cells[2:]):
-            longest[index] = max(longest[index], len(cell) * _DIGIT_MM)
-    return tuple(min(width, _WIDEST_MM) + 2 * _INSET_MM for width in longest)
 
 
 def _totals(fact: InvoiceIssued, texts: Texts) -> Iterator[Row]:
