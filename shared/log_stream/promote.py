@@ -17,8 +17,7 @@ there on by the new one.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -26,8 +25,8 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from shared.broker import Broker
-from shared.jetstream import StoredMessage
 from shared.log_stream import position
+from shared.log_stream.arrivals import came, copied
 from shared.log_stream.generation import LIVE, Generation, GenerationError, generation_of
 from shared.log_stream.generations import Begun
 from shared.log_stream.guard import LogChangedError
@@ -38,8 +37,6 @@ from shared.log_stream.stage import Stage, StageEntry
 from shared.log_stream.states import State, handed_over
 
 _MEMBERS_SECONDS: Final = 15.0
-_COPY_SECONDS: Final = 60.0
-_LOOK_SECONDS: Final = 0.1
 _ALL_OUT: Final = 1 << 30
 """As many outputs of an event as none has: whatever the new state says of it is not emitted."""
 
@@ -126,14 +123,15 @@ class Promotion:
             )
 
         if await has_members(self._client, stage.group):
-            await _wait(there, _MEMBERS_SECONDS)
+            await came(there, _MEMBERS_SECONDS)
 
     async def _cut(self, live: StageEntry, new: StageEntry) -> Cuts:
         """Hold a stage and bring both to the same place; return it, a partition."""
         feeding = self._generation.feeds(new)
         ends: Mapping[int, int] = {}
         if feeding is not None:
-            await self._copied(live)
+            if (told := self._live.feeds(live)) is not None:
+                await copied(self._client, live.stage, told.name)
             ends = await tails(self._client, live.stage)
             await self._let_members_come_to(live.stage, ends)
         self._say(f"holding {live.stage.group}")
@@ -187,24 +185,6 @@ class Promotion:
                 "members come further first"
             )
 
-    async def _copied(self, live: StageEntry) -> None:
-        """Wait until all that the live target holds for a later stage has come to its source."""
-        stage, target = live.stage, self._live.feeds(live)
-        if target is None or stage.source.name == target.name:
-            return
-
-        async def there() -> bool:
-            for number in range(stage.source.partitions):
-                events = stage.events(number)
-                last = await jetstream.last_message(self._client, target.name, events)
-                copy = await jetstream.last_message(self._client, stage.source.name, events)
-                if last is not None and (copy is None or _origin(copy) < last.sequence):
-                    return False
-            return True
-
-        if not await _wait(there, _COPY_SECONDS):
-            raise GenerationError(f"{stage.source.name} does not take over from {target.name}")
-
     async def _hand_over(self, live: StageEntry, new: StageEntry, cuts: Cuts) -> list[State]:
         """Store the states of one stage as live snapshots; return the records that name them."""
         self._say(f"handing over the states of {new.stage.group}")
@@ -243,18 +223,3 @@ class Promotion:
             )
             states.append(State(live.stage, number, fence, promoted))
         return states
-
-
-async def _wait(there: Callable[[], Awaitable[bool]], seconds: float) -> bool:
-    """Wait for a fact, so long; tell whether it came."""
-    end = time.monotonic() + seconds
-    while not await there():
-        if time.monotonic() > end:
-            return False
-        await asyncio.sleep(_LOOK_SECONDS)
-    return True
-
-
-def _origin(copy: StoredMessage) -> int:
-    """Return the sequence that a copy had where it came from, as the server notes it."""
-    return int(copy.headers["Nats-Stream-Source"].split()[1])
