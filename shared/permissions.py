@@ -16,27 +16,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from shared.buckets import KeyValueBucket, ObjectBucket
+from shared.buckets import KeyValueBucket
 from shared.log_stream.generation import prefix_of
-from shared.log_stream.stage import Stage
 from shared.queue_streams import Schedules, WorkQueue
-from shared.topology import (
-    ATTEMPTS,
-    DEAD_LETTERS,
-    LEASES,
-    Durable,
-    Log,
-    PartitionedLog,
-    Stream,
-    Topology,
-)
+from shared.service_grants import API, ServiceNeeds, granted
+from shared.topology import Log, PartitionedLog, Stream
 
 PUBLISHER = "publisher"
 OPERATOR = "operator"
 DASHBOARD = "dashboard"
 
-_API = "$JS.API"
-_SHARED = frozenset({ATTEMPTS.name, DEAD_LETTERS.name, LEASES.name})
 _DISCOVERY = ("PING", "INFO", "STATS")
 
 
@@ -53,15 +42,6 @@ class User(Struct, frozen=True):
     """Whether it has an account of its own, apart from that of the streams."""
 
 
-class ServiceNeeds(Struct, frozen=True):
-    """What is known of a service: its streams and durables, and the stages that it runs."""
-
-    name: str
-    description: str
-    topology: Topology
-    stages: tuple[Stage, ...] = ()
-
-
 def inbox_prefix(user: str) -> str:
     """Return what a user's inboxes begin with; its processes are told by `NATS_INBOX_PREFIX`."""
     return f"_INBOX_{user}"
@@ -75,17 +55,10 @@ def users(services: Sequence[ServiceNeeds]) -> tuple[User, ...]:
 
 def service_user(needs: ServiceNeeds) -> User:
     """Return the user of one service."""
-    subjects = [
-        f"{_API}.INFO",  # whether the server knows a leader
-        *(subject for stream in needs.topology.streams for subject in _on_stream(needs, stream)),
-        *(subject for durable in needs.topology.durables for subject in _worked_on(durable)),
-        *_shared(needs),
-        *(subject for stage in needs.stages for subject in _fed(needs, stage)),
-    ]
     return User(
         name=needs.name,
         purpose=needs.description,
-        publish=_once(subjects),
+        publish=_once(granted(needs)),
         subscribe=(
             _inbox(needs.name),
             *(subject for verb in _DISCOVERY for subject in _discovered(verb, needs.name)),
@@ -119,7 +92,7 @@ def operator(services: Sequence[ServiceNeeds]) -> User:
         purpose="Provisions, redrives, replays, changes rules",
         publish=_once(
             [
-                f"{_API}.>",
+                f"{API}.>",
                 "$JS.ACK.>",
                 *buckets,
                 *_published(services),
@@ -147,100 +120,14 @@ def dashboard(services: Sequence[ServiceNeeds]) -> User:
     looks = ("INFO", "STREAM.NAMES", "STREAM.LIST", "STREAM.INFO.*")
     consumers = ("CONSUMER.NAMES.*", "CONSUMER.LIST.*", "CONSUMER.INFO.*.*")
     results = tuple(_results(services))
-    newest = (f"{_API}.DIRECT.GET.{stream}.{subject}" for stream, subject in results)
+    newest = (f"{API}.DIRECT.GET.{stream}.{subject}" for stream, subject in results)
     return User(
         name=DASHBOARD,
         purpose="Looks on: lag, states, results",
-        publish=_once([*(f"{_API}.{look}" for look in (*looks, *consumers)), *newest, *_asked()]),
+        publish=_once([*(f"{API}.{look}" for look in (*looks, *consumers)), *newest, *_asked()]),
         subscribe=_once([_inbox(DASHBOARD), *(subject for _, subject in results)]),
         outside=True,
     )
-
-
-def _on_stream(needs: ServiceNeeds, stream: Stream) -> Iterator[str]:
-    """Yield what a service does with a stream that it declares."""
-    name = _name(stream)
-    yield f"{_API}.STREAM.INFO.{name}"
-    if name in _SHARED or isinstance(stream, WorkQueue | Schedules):
-        return
-    yield from _read_one(name)
-    yield from _written(needs, stream)
-    snapshots = {stage.snapshots.name for stage in needs.stages}
-    tidied = {stage.target.name for stage in needs.stages if stage.keeps_old_positions}
-    if isinstance(stream, ObjectBucket) or name in snapshots | tidied:
-        yield f"{_API}.STREAM.PURGE.{name}"
-    sources = {stage.source.name for stage in needs.stages}
-    table = isinstance(stream, KeyValueBucket) or (isinstance(stream, Log) and stream.latest_only)
-    if table or name in sources:
-        yield from _read_whole(name)
-
-
-def _written(needs: ServiceNeeds, stream: Stream) -> Iterator[str]:
-    match stream:
-        case Log():
-            yield from stream.subjects
-        case PartitionedLog():
-            if any(stage.told and stage.source.name == stream.name for stage in needs.stages):
-                yield f"{stream.prefix}.*.control.>"
-            if any(stage.target.name == stream.name for stage in needs.stages):
-                yield from (stream.subjects, *stream.beside)
-        case KeyValueBucket():
-            yield stream.subject(">")
-        case ObjectBucket():
-            yield from stream.config()["subjects"]
-        case _:
-            return
-
-
-def _read_one(stream: str) -> Iterator[str]:
-    """Yield what it takes to get single messages."""
-    yield f"{_API}.STREAM.MSG.GET.{stream}"
-    yield f"{_API}.DIRECT.GET.{stream}"
-
-
-def _read_whole(stream: str) -> Iterator[str]:
-    """Yield what it takes to read by consumers that the service makes and removes itself."""
-    yield f"{_API}.CONSUMER.CREATE.{stream}"
-    yield from _by_consumer(stream, "*")
-
-
-def _by_consumer(stream: str, consumer: str) -> Iterator[str]:
-    yield f"{_API}.CONSUMER.CREATE.{stream}.{consumer}"
-    yield f"{_API}.CONSUMER.DELETE.{stream}.{consumer}"
-    yield f"{_API}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-    # Nothing is acked there. But the server keeps, for a user who may answer, every reply subject
-    # that it may not publish on, and a log hands out a hundred thousand of these a second.
-    yield f"$JS.ACK.{stream}.{consumer}.>"
-
-
-def _worked_on(durable: Durable) -> Iterator[str]:
-    yield f"{_API}.CONSUMER.INFO.{durable.stream}.{durable.name}"
-    yield f"{_API}.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
-    yield f"$JS.ACK.{durable.stream}.{durable.name}.>"
-
-
-def _shared(needs: ServiceNeeds) -> Iterator[str]:
-    """Yield what a service does with the streams that are everyone's."""
-    if needs.topology.durables:
-        yield f"dead.{needs.name}.*"
-        yield f"{_API}.STREAM.MSG.GET.{ATTEMPTS.name}"
-    for durable in needs.topology.durables:
-        yield f"attempts.{durable.stream}.{durable.name}.*"
-    if needs.stages:
-        yield f"{_API}.STREAM.PURGE.{LEASES.name}"
-    for stage in needs.stages:
-        yield f"leases.{stage.group}.*"
-
-
-def _fed(needs: ServiceNeeds, stage: Stage) -> Iterator[str]:
-    """Yield what it takes to fold another service's log: only the stage's own durables."""
-    stream = stage.source.name
-    if stream in {_name(declared) for declared in needs.topology.streams}:
-        return
-    yield f"{_API}.STREAM.INFO.{stream}"
-    yield f"{_API}.STREAM.MSG.GET.{stream}"
-    for partition in range(stage.source.partitions):
-        yield from _by_consumer(stream, stage.durable(partition))
 
 
 def _published(services: Iterable[ServiceNeeds]) -> Iterator[str]:
@@ -300,11 +187,6 @@ def _inbox(user: str) -> str:
 def _streams(services: Iterable[ServiceNeeds]) -> Iterator[Stream]:
     for needs in services:
         yield from needs.topology.streams
-
-
-def _name(stream: Stream) -> str:
-    name: str = stream.config()["name"]
-    return name
 
 
 def _once(subjects: Iterable[str]) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ import typer
 
 from shared import registry
 from shared.cli import terminal
-from shared.permissions import ServiceNeeds, users
+from shared.permissions import users
 from shared.permissions_text import configuration, new_passwords, table
+from shared.service_grants import ServiceNeeds
 from shared.settings import SettingsError
 
 

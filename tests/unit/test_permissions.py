@@ -11,9 +11,10 @@ import pytest
 
 from shared import registry
 from shared.cli.permissions import needs_of
-from shared.permissions import ServiceNeeds, User, service_user, users
+from shared.permissions import User, service_user, users
 from shared.permissions_text import Auth, configuration, new_passwords, table
 from shared.queue_streams import Schedules
+from shared.service_grants import ServiceNeeds
 from shared.topology import ATTEMPTS, DEAD_LETTERS, LEASES
 
 ROOT = Path(__file__).parents[2]
