@@ -13,8 +13,9 @@ from shared.log_stream.commit import Committer
 from shared.log_stream.fold import Event, Fold, Output
 from shared.log_stream.guard import Place
 from shared.log_stream.policy import PartitionStats
-from shared.log_stream.position import Position
+from shared.log_stream.position import Manifest, Position
 from shared.log_stream.recalling import recall_for, runs
+from shared.log_stream.snapshots import Snapshots
 from shared.log_stream.stage import Stage
 from shared.logs import logger
 
@@ -66,6 +67,15 @@ class Intake:
         except FoldFailedError:
             await committer.below(0)
             raise
+
+    async def save(self, snapshots: Snapshots, committer: Committer) -> Manifest | None:
+        """Store the state, if it has changed since the last time; return what names it."""
+        if not self.since_snapshot or self._stage.stateless:
+            return None
+        manifest = await snapshots.take(self.fold, self.folded, committer)
+        # Where it could not be stored: again, but not at once.
+        self.since_snapshot = self.since_snapshot // 2 if manifest is None else 0
+        return manifest
 
     async def _recall(self, sequence: int) -> None:
         """Let the fold see again what has been before that event, if it wants to."""

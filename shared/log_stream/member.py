@@ -24,9 +24,9 @@ from shared.jetstream import BROKER_ERRORS
 from shared.log_stream.fold import Program
 from shared.log_stream.guard import LogChangedError
 from shared.log_stream.intake import FoldFailedError
-from shared.log_stream.partition import Partition, StoppedError
+from shared.log_stream.partition import Partition
 from shared.log_stream.partitions import owner_of
-from shared.log_stream.policy import LogPolicy, Ownership
+from shared.log_stream.policy import LogPolicy, Ownership, StoppedError
 from shared.log_stream.position import FencedError, HeldError
 from shared.log_stream.stage import Stage
 from shared.logs import logger

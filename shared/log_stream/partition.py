@@ -21,7 +21,7 @@ from shared.log_stream.controls import Controls
 from shared.log_stream.fold import CONTROL, Event, Fold, Program
 from shared.log_stream.intake import Intake
 from shared.log_stream.policy import LogPolicy, Ownership, PartitionStats
-from shared.log_stream.position import FencedError, Position
+from shared.log_stream.position import Position
 from shared.log_stream.reader import DisturbedError, Reader
 from shared.log_stream.restore import restore
 from shared.log_stream.snapshots import Snapshots
@@ -35,10 +35,6 @@ _BATCH_SECONDS = 0.25
 _MOST_WAITING_OUTPUTS = 5000
 _RETRY_SECONDS = 0.2
 _HELD_UP_SECONDS = 2.0
-
-
-class StoppedError(Exception):
-    """The member gives the partition up; says why."""
 
 
 def _nothing() -> None:
@@ -72,7 +68,12 @@ class Partition:
         """Whether the log was found to be the one that was folded, and is being read."""
         self.stats = PartitionStats()
         self._intake = Intake(
-            broker.client, stage, number, program.fold("", number), self.stats, self._check_lease
+            broker.client,
+            stage,
+            number,
+            program.fold("", number),
+            self.stats,
+            self._ownership.check,
         )
         self._controls = Controls(
             broker.client, stage, number, program, policy.idle_seconds, self.stats
@@ -132,7 +133,7 @@ class Partition:
                 seconds=round(self.stats.restore_seconds, 3),
             )
             committer = Committer(
-                self._client, self._stage, self.number, (fence, record), self._check_lease
+                self._client, self._stage, self.number, (fence, record), self._ownership.check
             )
             async with asyncio.TaskGroup() as group:
                 committing = group.create_task(committer.run())
@@ -165,7 +166,7 @@ class Partition:
             except DisturbedError as disturbance:
                 await self._reopen(str(disturbance), record)
                 continue
-            self._check_lease()
+            self._ownership.check()
             began = time.monotonic()
             if until := self._ownership.until():
                 events = [event for event in events if event.sequence <= until]
@@ -210,22 +211,16 @@ class Partition:
             self._move_at = now + self._policy.position_seconds
             await committer.move(self._intake.folded)
 
-    def _check_lease(self) -> None:
-        if not self._ownership.lease_valid():
-            raise StoppedError("our lease is overdue")
-
     async def _see_that_it_is_ours(self, record: Position) -> None:
         """Raise `FencedError` where another has claimed the partition since we did."""
-        _, stored = await position.read(self._client, self._stage.target.name, self._subject)
-        if (stored.epoch, stored.owner) != (record.epoch, record.owner):
-            raise FencedError(f"epoch {record.epoch} ended, {stored.epoch} is {stored.owner}'s")
+        await position.see_that_it_is(self._client, self._stage.target.name, self._subject, record)
 
     async def _reopen(self, why: str, record: Position) -> None:
         """After a disturbance: still ours, then read again from where the fold stands."""
         self.stats.disturbances += 1
         _log.warning("reading disturbed", partition=self.number, why=why)
         while True:
-            self._check_lease()
+            self._ownership.check()
             try:
                 await self._see_that_it_is_ours(record)
                 folded = self._intake.folded
@@ -252,11 +247,7 @@ class Partition:
             await self._snapshot(committer)
 
     async def _snapshot(self, committer: Committer) -> None:
-        if not self._intake.since_snapshot or self._stage.stateless:
-            return
-        manifest = await self._snapshots.take(self.fold, self._intake.folded, committer)
-        if manifest is None:
-            self._intake.since_snapshot = self._intake.since_snapshot // 2  # again, but not at once
-            return
-        self._intake.since_snapshot, self._upkeep.snapshot_at = 0, self._intake.folded
-        self.stats.snapshot_taken(manifest.size)
+        manifest = await self._intake.save(self._snapshots, committer)
+        if manifest is not None:
+            self._upkeep.snapshot_at = self._intake.folded
+            self.stats.snapshot_taken(manifest.size)

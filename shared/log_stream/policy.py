@@ -33,6 +33,10 @@ def _no_end() -> None:
     return None
 
 
+class StoppedError(Exception):
+    """The member gives the partition up; says why."""
+
+
 class Ownership(Struct, frozen=True):
     """For whom a partition runs, as long as `lease_valid` says so, and how far."""
 
@@ -42,6 +46,11 @@ class Ownership(Struct, frozen=True):
     """The event after which it ends by itself, 0 if there is none to fold; None: not known."""
     promotion: str = ""
     """The promotion on behalf of which it runs, though that holds the partition."""
+
+    def check(self) -> None:
+        """Raise `StoppedError` where the lease has run out."""
+        if not self.lease_valid():
+            raise StoppedError("our lease is overdue")
 
 
 class PartitionStats:

@@ -93,6 +93,13 @@ async def read(client: Client, stream: str, subject: str) -> tuple[int, Position
     return stored.sequence, _decoder.decode(stored.data)
 
 
+async def see_that_it_is(client: Client, stream: str, subject: str, record: Position) -> None:
+    """Raise `FencedError` where another has claimed the partition since this record was written."""
+    _, stored = await read(client, stream, subject)
+    if (stored.epoch, stored.owner) != (record.epoch, record.owner):
+        raise FencedError(f"epoch {record.epoch} ended, {stored.epoch} is {stored.owner}'s")
+
+
 async def claim(
     client: Client,
     stream: str,
