@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from nats.aio.client import Client
 
 from shared import jetstream
 from tests.acceptance.books import Order
+from tests.eventually import eventually
 
 Job = dict[str, Any]
 
@@ -136,24 +139,21 @@ async def publish_all(client: Client, publications: Sequence[Publication]) -> No
 
     async def publish_some() -> None:
         while waiting:
-            await _publish(client, waiting.pop())
+            await eventually(partial(_stored, client, waiting.pop()), math.inf)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_PUBLISHERS):
             group.create_task(publish_some())
 
 
-async def _publish(client: Client, one: Publication) -> None:
+async def _stored(client: Client, one: Publication) -> bool:
+    """Publish it; tell whether the server has acknowledged it."""
     about = {"Nats-Msg-Id": one.message_id}
-    while True:
-        try:
-            await jetstream.publish(client, one.subject, one.body, about, _ANSWER_SECONDS)
-        except nats.errors.NoRespondersError:
-            await asyncio.sleep(0.1)  # the server is up, its JetStream not yet
-        except (nats.errors.Error, TimeoutError):
-            continue
-        else:
-            return
+    try:
+        await jetstream.publish(client, one.subject, one.body, about, _ANSWER_SECONDS)
+    except (nats.errors.Error, TimeoutError):
+        return False
+    return True
 
 
 def _shuffled_nearby(publications: list[Publication], chance: random.Random) -> list[Publication]:
