@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 
+import nats.errors
 import pytest
 from nats.aio.client import Client
 
@@ -168,6 +170,16 @@ async def test_the_dashboard_sees_states_and_results(secure: SecureServer) -> No
     ):
         alert = await one.client.subscribe("fraud.alerts.*")
         await one.client.flush()
+
+        async def in_force() -> bool:
+            await jetstream.publish(detector.client, "fraud.alerts.probe", b"{}")
+            with contextlib.suppress(nats.errors.TimeoutError):
+                return (await alert.next_msg(timeout=2)).subject == "fraud.alerts.probe"
+            return False
+
+        # In another account than the publisher's, a moment after the server has answered: of 120
+        # messages that were sent at once, 3 were not heard, and each second one was.
+        await eventually(in_force, 30)
         await jetstream.publish(detector.client, "fraud.alerts.card-9", b'{"card": "card-9"}')
         assert (await alert.next_msg(timeout=30)).data == b'{"card": "card-9"}'
         newest = await one.client.request(
